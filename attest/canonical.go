@@ -1,0 +1,53 @@
+package attest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ErrMalformed is wrapped by every error that says: these bytes are not a
+// well-formed message. Asking again with the same bytes cannot help.
+var ErrMalformed = errors.New("malformed")
+
+var errNotCanonical = errors.New("not the canonical form (RFC 8785) of what it says")
+
+// MarshalCanonical encodes v as canonical JSON (RFC 8785).
+func MarshalCanonical(v any) ([]byte, error) {
+	data, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("encoding %T: %w", v, err)
+	}
+	value := jsontext.Value(data)
+	if err := value.Canonicalize(); err != nil {
+		return nil, fmt.Errorf("canonicalizing %T: %w", v, err)
+	}
+	return value, nil
+}
+
+// UnmarshalStrict decodes canonical JSON of at most limit bytes into v, a
+// pointer. It accepts exactly the bytes that [MarshalCanonical] would write for
+// the decoded value; every other input is an error that wraps [ErrMalformed].
+func UnmarshalStrict(data []byte, limit int, v any) error {
+	if len(data) > limit {
+		return fmt.Errorf("%w: %d bytes, at most %d allowed", ErrMalformed, len(data), limit)
+	}
+	if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	again, err := MarshalCanonical(v)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if !bytes.Equal(data, again) {
+		return fmt.Errorf("%w: %w", ErrMalformed, errNotCanonical)
+	}
+	return nil
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrMalformed, fmt.Errorf(format, args...))
+}

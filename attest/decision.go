@@ -1,0 +1,229 @@
+package attest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Ground is why a signature is lawful (design §2).
+type Ground string
+
+// GroundQuorum is the ground of n distinct operators' agreement.
+const GroundQuorum Ground = "quorum"
+
+// Decision is the signer's verdict on one release: a SLSA Verification Summary
+// Attestation v1 over the agreed artifacts. Together with an artifact and a
+// certificate it fixes every byte of the signature that follows.
+type Decision struct {
+	Signer  string // name of the statement key
+	Release Digest // the release id
+	Request Digest
+	// Policy and PolicySerial name the policy the release was opened and decided under.
+	Policy       Digest
+	PolicySerial uint64
+	// Decided is the signer's time of evaluation and the creation time of every
+	// OpenPGP signature made on this decision.
+	Decided   Time
+	Ground    Ground
+	Set       Digest
+	Artifacts []Agreed
+	// Threshold of Operators had to agree.
+	Threshold int
+	Operators int
+	// Votes are the digests of all accepted votes and reports, sorted.
+	Votes []Digest
+	// Blind says that no public copy of the artifacts existed that votes could
+	// have been copied from.
+	Blind bool
+}
+
+// Agreed is an artifact as a decision names it. Kind and size are bound by the
+// set digest.
+type Agreed struct {
+	Name   string
+	SHA256 Digest
+	SHA512 Digest512
+}
+
+type decisionPredicate struct {
+	InputAttestations  []reference      `json:"inputAttestations"`
+	Policy             reference        `json:"policy"`
+	Detail             decisionDetail   `json:"reprosign"`
+	ResourceURI        string           `json:"resourceUri"`
+	TimeVerified       Time             `json:"timeVerified"`
+	VerificationResult string           `json:"verificationResult"`
+	VerifiedLevels     []string         `json:"verifiedLevels"`
+	Verifier           decisionVerifier `json:"verifier"`
+}
+
+type decisionVerifier struct {
+	ID string `json:"id"`
+}
+
+type decisionDetail struct {
+	ArtifactSet  Digest `json:"artifactSet"`
+	Blind        bool   `json:"blind"`
+	Ground       Ground `json:"ground"`
+	Operators    int    `json:"operators"`
+	PolicySerial uint64 `json:"policySerial"`
+	Release      Digest `json:"release"`
+	Request      Digest `json:"request"`
+	Threshold    int    `json:"threshold"`
+}
+
+const (
+	resultPassed = "PASSED"
+	maxVotes     = 1024
+)
+
+// ReleaseURI names a release in the terms of SLSA.
+func ReleaseURI(release Digest) string { return "urn:reprosign:release:" + release.String() }
+
+func statementURI(d Digest) string { return "urn:reprosign:statement:" + d.String() }
+
+func policyURI(serial uint64) string { return fmt.Sprintf("urn:reprosign:policy:%d", serial) }
+
+// level is what the verdict amounts to, in SLSA's terms a custom level.
+func (d Decision) level() string {
+	return fmt.Sprintf("REPROSIGN_REPRODUCED_%d_OF_%d", d.Threshold, d.Operators)
+}
+
+// AgreedOf returns the artifacts of a set as a decision names them.
+func AgreedOf(set Artifacts) []Agreed {
+	out := make([]Agreed, len(set))
+	for i, a := range set {
+		out[i] = Agreed{a.Name, a.SHA256, a.SHA512}
+	}
+	return out
+}
+
+// Check reports why the decision is not well-formed.
+func (d Decision) Check() error {
+	if err := CheckName(d.Signer); err != nil {
+		return fmt.Errorf("decision: signer: %w", err)
+	}
+	for what, digest := range map[string]Digest{"release": d.Release, "request": d.Request, "policy": d.Policy, "artifact set": d.Set} {
+		if digest.IsZero() {
+			return fmt.Errorf("decision: %w", malformed("%s missing", what))
+		}
+	}
+	if d.Ground != GroundQuorum {
+		return fmt.Errorf("decision: %w", malformed("ground %q", clip(string(d.Ground))))
+	}
+	if d.PolicySerial < 1 || d.PolicySerial > maxSerial || d.Decided.IsZero() {
+		return fmt.Errorf("decision: %w", malformed("policy serial or time missing"))
+	}
+	if d.Threshold < 1 || d.Operators < d.Threshold || d.Operators > maxVotes {
+		return fmt.Errorf("decision: %w", malformed("%d of %d operators", d.Threshold, d.Operators))
+	}
+	if len(d.Votes) < d.Threshold || len(d.Votes) > maxVotes || !slices.IsSortedFunc(d.Votes, compareDigests) {
+		return fmt.Errorf("decision: %w", malformed("%d votes, or unsorted", len(d.Votes)))
+	}
+	for i, v := range d.Votes {
+		if v.IsZero() || i > 0 && v == d.Votes[i-1] {
+			return fmt.Errorf("decision: %w", malformed("a vote is listed twice or empty"))
+		}
+	}
+	if len(d.Artifacts) == 0 || len(d.Artifacts) > MaxArtifacts {
+		return fmt.Errorf("decision: %w", malformed("%d artifacts, 1 to %d allowed", len(d.Artifacts), MaxArtifacts))
+	}
+	for i, a := range d.Artifacts {
+		if err := CheckArtifactName(a.Name); err != nil {
+			return fmt.Errorf("decision: %w", err)
+		}
+		if a.SHA256.IsZero() || a.SHA512.IsZero() || i > 0 && d.Artifacts[i-1].Name >= a.Name {
+			return fmt.Errorf("decision: %w", malformed("artifact %q lacks a digest or is out of order", a.Name))
+		}
+	}
+	return nil
+}
+
+func compareDigests(a, b Digest) int { return strings.Compare(string(a[:]), string(b[:])) }
+
+// SortDigests puts digests into the order that statements list them in.
+func SortDigests(d []Digest) { slices.SortFunc(d, compareDigests) }
+
+// Decides reports whether the decision is about exactly this artifact set.
+func (d Decision) Decides(set Artifacts) error {
+	digest, err := set.SetDigest()
+	if err != nil {
+		return err
+	}
+	if digest != d.Set || !slices.Equal(AgreedOf(set), d.Artifacts) {
+		return fmt.Errorf("decision is about the artifact set %s, not %s", d.Set.Short(), digest.Short())
+	}
+	return nil
+}
+
+// Encode returns the payload of a valid decision.
+func (d Decision) Encode() ([]byte, error) {
+	if err := d.Check(); err != nil {
+		return nil, err
+	}
+	subjects := make([]subject, len(d.Artifacts))
+	for i, a := range d.Artifacts {
+		subjects[i] = subject{Name: a.Name, Digest: subjectDigest{a.SHA256, a.SHA512}}
+	}
+	return encodeStatement(DecisionType, d.predicate(), subjects)
+}
+
+func (d Decision) predicate() decisionPredicate {
+	votes := make([]reference, len(d.Votes))
+	for i, v := range d.Votes {
+		votes[i] = reference{URI: statementURI(v), Digest: subjectDigest{SHA256: v}}
+	}
+	return decisionPredicate{
+		InputAttestations: votes,
+		Policy:            reference{URI: policyURI(d.PolicySerial), Digest: subjectDigest{SHA256: d.Policy}},
+		Detail: decisionDetail{
+			ArtifactSet: d.Set, Blind: d.Blind, Ground: d.Ground, Operators: d.Operators, PolicySerial: d.PolicySerial,
+			Release: d.Release, Request: d.Request, Threshold: d.Threshold,
+		},
+		ResourceURI:        ReleaseURI(d.Release),
+		TimeVerified:       d.Decided,
+		VerificationResult: resultPassed,
+		VerifiedLevels:     []string{d.level()},
+		Verifier:           decisionVerifier{d.Signer},
+	}
+}
+
+// Seal signs the decision with a statement key.
+func (d Decision) Seal(key SigningKey) (*Envelope, error) {
+	return seal("decision", d.Signer, key, d.Encode)
+}
+
+// ParseDecision reads a decision's payload, whose envelope somebody else verified.
+func ParseDecision(payload []byte) (Decision, error) {
+	s, err := decodeStatement[decisionPredicate](payload, DecisionType)
+	if err != nil {
+		return Decision{}, fmt.Errorf("parsing decision: %w", err)
+	}
+	p := s.Predicate
+	d := Decision{
+		Signer: p.Verifier.ID, Release: p.Detail.Release, Request: p.Detail.Request, Policy: p.Policy.Digest.SHA256,
+		PolicySerial: p.Detail.PolicySerial, Decided: p.TimeVerified, Ground: p.Detail.Ground, Set: p.Detail.ArtifactSet,
+		Threshold: p.Detail.Threshold, Operators: p.Detail.Operators, Blind: p.Detail.Blind,
+	}
+	for _, a := range s.Subject {
+		d.Artifacts = append(d.Artifacts, Agreed{a.Name, a.Digest.SHA256, a.Digest.SHA512})
+	}
+	for _, v := range p.InputAttestations {
+		d.Votes = append(d.Votes, v.Digest.SHA256)
+	}
+	// Several members say the same thing in SLSA's terms; writing the decision
+	// again proves that they all do.
+	again, err := d.Encode()
+	if err != nil {
+		return Decision{}, fmt.Errorf("parsing %w", err)
+	}
+	if string(again) != string(payload) {
+		return Decision{}, fmt.Errorf("parsing decision: %w", malformed("its members contradict one another"))
+	}
+	return d, nil
+}
+
+// OpenDecision verifies a decision under the statement key it names.
+func OpenDecision(e *Envelope, signers Keys) (Decision, error) {
+	return open("decision", e, ParseDecision, func(d Decision) string { return d.Signer }, signers)
+}

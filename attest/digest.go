@@ -1,0 +1,68 @@
+package attest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+)
+
+// Digest is a SHA-256 digest. Its text form is 64 lower-case hexadecimal
+// digits; no other spelling is accepted.
+type Digest [sha256.Size]byte
+
+// Digest512 is a SHA-512 digest, in text 128 lower-case hexadecimal digits.
+type Digest512 [64]byte
+
+var errDigestSpelling = errors.New("digest is not lower-case hexadecimal of the right length")
+
+// SHA256 returns the digest of data.
+func SHA256(data []byte) Digest { return sha256.Sum256(data) }
+
+// ParseDigest reads the text form of a digest.
+func ParseDigest(s string) (Digest, error) {
+	var d Digest
+	err := d.UnmarshalText([]byte(s))
+	return d, err
+}
+
+// IsZero reports whether the digest was never set. No known input hashes to zero.
+func (d Digest) IsZero() bool { return d == Digest{} }
+
+// String returns the text form.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// Short returns the first twelve hexadecimal digits, for people to read. It
+// identifies nothing.
+func (d Digest) Short() string { return hex.EncodeToString(d[:6]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Digest) UnmarshalText(text []byte) error { return decodeHex(d[:], text) }
+
+// IsZero reports whether the digest was never set.
+func (d Digest512) IsZero() bool { return d == Digest512{} }
+
+// String returns the text form.
+func (d Digest512) String() string { return hex.EncodeToString(d[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Digest512) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Digest512) UnmarshalText(text []byte) error { return decodeHex(d[:], text) }
+
+func decodeHex(dst, text []byte) error {
+	if len(text) != hex.EncodedLen(len(dst)) {
+		return fmt.Errorf("%w: %d characters", errDigestSpelling, len(text))
+	}
+	for _, c := range text {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return fmt.Errorf("%w: character %q", errDigestSpelling, c)
+		}
+	}
+	_, err := hex.Decode(dst, text)
+	return err
+}

@@ -1,0 +1,146 @@
+package attest
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// Payload types of envelopes.
+const (
+	// StatementType is the payload type of every in-toto statement.
+	StatementType = "application/vnd.in-toto+json"
+	// PolicyType is the payload type of policies.
+	PolicyType = "application/vnd.reprosign.policy+json"
+)
+
+// Limits of envelopes.
+const (
+	// MaxPayload bounds a payload: a decision over 1,024 artifacts has about 300 KiB.
+	MaxPayload = 512 << 10
+	// MaxEnvelope bounds an encoded envelope: the payload in base64 and its signatures.
+	MaxEnvelope = MaxPayload/3*4 + 64<<10
+	// MaxSignatures bounds the signatures of a policy or an approval.
+	MaxSignatures = 64
+
+	maxKeyID     = 128
+	maxSignature = 256
+)
+
+// Envelope is a DSSE envelope: a payload, its type and signatures over both
+// (https://github.com/secure-systems-lab/dsse, protocol version 1).
+type Envelope struct {
+	Payload     []byte      `json:"payload"`
+	PayloadType string      `json:"payloadType"`
+	Signatures  []Signature `json:"signatures"`
+}
+
+// Signature is one signature in an envelope. KeyID is a hint for people; it
+// chooses nothing.
+type Signature struct {
+	KeyID string `json:"keyid,omitzero"`
+	Sig   []byte `json:"sig"`
+}
+
+// ErrSignatureCount says that an envelope has more or fewer signatures than its role allows.
+var ErrSignatureCount = errors.New("envelope must carry exactly one signature")
+
+// ParseEnvelope reads an envelope in canonical JSON. It verifies no signature.
+func ParseEnvelope(data []byte) (*Envelope, error) {
+	var e Envelope
+	if err := UnmarshalStrict(data, MaxEnvelope, &e); err != nil {
+		return nil, fmt.Errorf("parsing envelope: %w", err)
+	}
+	if err := e.check(); err != nil {
+		return nil, fmt.Errorf("parsing envelope: %w", err)
+	}
+	return &e, nil
+}
+
+func (e *Envelope) check() error {
+	if len(e.Payload) == 0 || len(e.Payload) > MaxPayload {
+		return malformed("payload of %d bytes, 1 to %d allowed", len(e.Payload), MaxPayload)
+	}
+	if e.PayloadType != StatementType && e.PayloadType != PolicyType {
+		return malformed("payload type %q", clip(e.PayloadType))
+	}
+	if len(e.Signatures) == 0 || len(e.Signatures) > MaxSignatures {
+		return malformed("%d signatures, 1 to %d allowed", len(e.Signatures), MaxSignatures)
+	}
+	for _, s := range e.Signatures {
+		if len(s.Sig) == 0 || len(s.Sig) > maxSignature {
+			return malformed("signature of %d bytes, 1 to %d allowed", len(s.Sig), maxSignature)
+		}
+		if len(s.KeyID) > maxKeyID {
+			return malformed("keyid of %d bytes, at most %d allowed", len(s.KeyID), maxKeyID)
+		}
+	}
+	return nil
+}
+
+// Encode returns the envelope in canonical JSON: the bytes that [ParseEnvelope] reads.
+func (e *Envelope) Encode() ([]byte, error) { return MarshalCanonical(e) }
+
+// Digest returns the digest of the statement in the envelope: the SHA-256 of the payload.
+func (e *Envelope) Digest() Digest { return SHA256(e.Payload) }
+
+// PAE returns the bytes that are signed: the DSSE pre-authentication encoding.
+func (e *Envelope) PAE() []byte {
+	b := make([]byte, 0, len("DSSEv1   ")+20+len(e.PayloadType)+len(e.Payload))
+	b = append(b, "DSSEv1 "...)
+	b = strconv.AppendInt(b, int64(len(e.PayloadType)), 10)
+	b = append(b, ' ')
+	b = append(b, e.PayloadType...)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(len(e.Payload)), 10)
+	b = append(b, ' ')
+	return append(b, e.Payload...)
+}
+
+// Verify checks that the envelope carries exactly one signature and that it is key's.
+func (e *Envelope) Verify(key VerifierKey) error {
+	if len(e.Signatures) != 1 {
+		return fmt.Errorf("%w, has %d", ErrSignatureCount, len(e.Signatures))
+	}
+	return key.Verify(e.PAE(), e.Signatures[0].Sig)
+}
+
+// SignedBy reports which of keys signed the envelope, each at most once, in
+// the order of keys. Policies are signed by several admins.
+func (e *Envelope) SignedBy(keys []VerifierKey) []VerifierKey {
+	pae := e.PAE()
+	var by []VerifierKey
+	for _, k := range keys {
+		for _, s := range e.Signatures {
+			if k.Verify(pae, s.Sig) == nil {
+				by = append(by, k)
+				break
+			}
+		}
+	}
+	return by
+}
+
+// AddSignature signs the payload with key beside the signatures that are there.
+func (e *Envelope) AddSignature(key SigningKey) error {
+	sig, err := key.Sign(e.PAE())
+	if err != nil {
+		return err
+	}
+	e.Signatures = append(e.Signatures, Signature{KeyID: key.String(), Sig: sig})
+	return e.check()
+}
+
+// Seal puts payload into an envelope and signs it with key.
+func Seal(payloadType string, payload []byte, key SigningKey) (*Envelope, error) {
+	e := &Envelope{Payload: payload, PayloadType: payloadType}
+	sig, err := key.Sign(e.PAE())
+	if err != nil {
+		return nil, err
+	}
+	e.Signatures = []Signature{{Sig: sig}}
+	if err := e.check(); err != nil {
+		return nil, fmt.Errorf("sealing: %w", err)
+	}
+	return e, nil
+}

@@ -1,0 +1,94 @@
+package attest
+
+import "fmt"
+
+// MaxAttempts bounds how often one request may be opened.
+const MaxAttempts = 100
+
+// Opening is the coordinator's signed start of a release (design §2.2). Its
+// digest is the release id: whatever names it is bound to this request, this
+// policy and this attempt.
+type Opening struct {
+	Coordinator  string // name of the opening key
+	Request      Digest
+	Policy       Digest
+	PolicySerial uint64
+	Attempt      int    // counts from 1
+	Nonce        Digest // 32 random bytes
+	Opened       Time
+	Deadline     Time // votes committed later are rejected
+}
+
+type openingPredicate struct {
+	Attempt      int    `json:"attempt"`
+	Coordinator  string `json:"coordinator"`
+	Deadline     Time   `json:"deadline"`
+	Nonce        Digest `json:"nonce"`
+	Opened       Time   `json:"opened"`
+	Policy       Digest `json:"policy"`
+	PolicySerial uint64 `json:"policySerial"`
+	Request      Digest `json:"request"`
+}
+
+const requestSubject = "release-request"
+
+// maxSerial keeps policy serials exact in JSON.
+const maxSerial = 1<<53 - 1
+
+// Check reports why the opening is not well-formed.
+func (o Opening) Check() error {
+	if err := CheckName(o.Coordinator); err != nil {
+		return fmt.Errorf("opening: coordinator: %w", err)
+	}
+	if o.Request.IsZero() || o.Policy.IsZero() || o.Nonce.IsZero() {
+		return fmt.Errorf("opening: %w", malformed("request, policy or nonce missing"))
+	}
+	if o.Attempt < 1 || o.Attempt > MaxAttempts || o.PolicySerial < 1 || o.PolicySerial > maxSerial {
+		return fmt.Errorf("opening: %w", malformed("attempt %d or policy serial %d out of range", o.Attempt, o.PolicySerial))
+	}
+	if o.Opened.IsZero() || o.Deadline <= o.Opened {
+		return fmt.Errorf("opening: %w", malformed("deadline %v is not after %v", o.Deadline, o.Opened))
+	}
+	return nil
+}
+
+// Encode returns the payload of a valid opening.
+func (o Opening) Encode() ([]byte, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	return encodeStatement(OpeningType, openingPredicate{
+		Attempt: o.Attempt, Coordinator: o.Coordinator, Deadline: o.Deadline, Nonce: o.Nonce, Opened: o.Opened,
+		Policy: o.Policy, PolicySerial: o.PolicySerial, Request: o.Request,
+	}, oneSubject(requestSubject, o.Request))
+}
+
+// Seal signs the opening with an opening key.
+func (o Opening) Seal(key SigningKey) (*Envelope, error) {
+	return seal("opening", o.Coordinator, key, o.Encode)
+}
+
+// ParseOpening reads an opening's payload, whose envelope somebody else verified.
+func ParseOpening(payload []byte) (Opening, error) {
+	s, err := decodeStatement[openingPredicate](payload, OpeningType)
+	if err != nil {
+		return Opening{}, fmt.Errorf("parsing opening: %w", err)
+	}
+	p := s.Predicate
+	o := Opening{
+		Coordinator: p.Coordinator, Request: p.Request, Policy: p.Policy, PolicySerial: p.PolicySerial,
+		Attempt: p.Attempt, Nonce: p.Nonce, Opened: p.Opened, Deadline: p.Deadline,
+	}
+	if err := o.Check(); err != nil {
+		return Opening{}, fmt.Errorf("parsing %w", err)
+	}
+	if err := wantSubject(s.Subject, requestSubject, o.Request); err != nil {
+		return Opening{}, fmt.Errorf("parsing opening: %w", err)
+	}
+	return o, nil
+}
+
+// OpenOpening verifies an opening under the opening key it names.
+func OpenOpening(e *Envelope, coordinators Keys) (Opening, error) {
+	return open("opening", e, ParseOpening, func(o Opening) string { return o.Coordinator }, coordinators)
+}

@@ -1,0 +1,109 @@
+// Package policy holds the rules that admins sign: who may request, rebuild,
+// decide and log, and how many operators must agree before a release of a
+// suite is signed (design §3).
+package policy
+
+import (
+	"time"
+
+	"github.com/reprosign/reprosign/attest"
+)
+
+// Policy is one version of the rules. Admins type it as YAML; what is signed
+// is its canonical JSON.
+type Policy struct {
+	Admins       Admins        `json:"admins"`
+	Coordinators []Party       `json:"coordinators"` // opening keys, ECDSA P-256
+	Expires      attest.Time   `json:"expires"`      // at most a year after Issued; afterwards nothing is signed
+	Insecure     bool          `json:"insecure,omitzero"`
+	Issued       attest.Time   `json:"issued"`
+	Log          Log           `json:"log"`
+	Previous     attest.Digest `json:"previous,omitzero"` // digest of the policy before; zero for the first
+	Publishers   []Publisher   `json:"publishers"`
+	Rebuilders   []Rebuilder   `json:"rebuilders"`
+	Serial       uint64        `json:"serial"`  // counts from 1
+	Signers      []Party       `json:"signers"` // statement keys, ECDSA P-256
+	Suites       []Suite       `json:"suites"`
+}
+
+// Admins are those who sign policies, and how many of them must.
+type Admins struct {
+	Keys      []attest.VerifierKey `json:"keys"`
+	Threshold int                  `json:"threshold"`
+}
+
+// Log is the evidence log: its origin, a bare host name, and its checkpoint
+// key (Ed25519), whose name is the origin.
+type Log struct {
+	Key    attest.VerifierKey `json:"key"`
+	Origin string             `json:"origin"`
+}
+
+// Party is a coordinator or a signer: a verifier key, whose name is the
+// party's, and the public nkey it connects to NATS with.
+type Party struct {
+	Key  attest.VerifierKey `json:"key"`
+	NATS string             `json:"nats"`
+}
+
+// Publisher may request releases of some source names in some suites.
+type Publisher struct {
+	Key     attest.VerifierKey `json:"key"`
+	NATS    string             `json:"nats"`
+	Quota   int                `json:"quota"`   // releases open at one time
+	Sources []string           `json:"sources"` // patterns: exact, or a prefix followed by *
+	Suites  []string           `json:"suites"`
+}
+
+// Rebuilder is an independent operator's key. Several rebuilders may belong to
+// one operator; they have one vote together.
+type Rebuilder struct {
+	Architectures []string           `json:"architectures"`
+	Key           attest.VerifierKey `json:"key"`
+	NATS          string             `json:"nats"`
+	Operator      string             `json:"operator"`
+	ValidFrom     attest.Time        `json:"validFrom"`
+	ValidUntil    attest.Time        `json:"validUntil"`
+}
+
+// Mode says what a suite does with its decisions.
+type Mode string
+
+// ModeEnforce signs decided releases and nothing else.
+const ModeEnforce Mode = "enforce"
+
+// Use is what a certificate's signatures are over. A certificate serves one
+// suite and one use.
+type Use string
+
+// UseArtifacts is the use of certificates that sign built files.
+const UseArtifacts Use = "artifacts"
+
+// Suite is one repository line with its own rules. Durations are in seconds.
+type Suite struct {
+	Backends     []string         `json:"backends"`
+	Certificates []Certificate    `json:"certificates"`
+	Deadline     Seconds          `json:"deadline"`
+	Kinds        []string         `json:"kinds"` // artifact kinds allowed
+	MaxDissent   int              `json:"maxDissent"`
+	MinIsolation attest.Isolation `json:"minIsolation"`
+	Mode         Mode             `json:"mode"`
+	Name         string           `json:"name"`
+	Rebuilders   []string         `json:"rebuilders"`
+	Recipes      []attest.Digest  `json:"recipes,omitzero"` // if set, only these (SHA-256 of the executable of a command recipe)
+	Retries      int              `json:"retries"`          // further attempts after the first
+	Settle       Seconds          `json:"settle"`
+	Threshold    int              `json:"threshold"` // n: operators that must agree
+}
+
+// Certificate names an OpenPGP certificate by the fingerprint of its signing key.
+type Certificate struct {
+	Fingerprint string `json:"fingerprint"`
+	Use         Use    `json:"use"`
+}
+
+// Seconds is a duration in whole seconds.
+type Seconds int64
+
+// Duration returns s as a time.Duration.
+func (s Seconds) Duration() time.Duration { return time.Duration(s) * time.Second }

@@ -1,0 +1,242 @@
+package attest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Outcome is how a build ended. Only Built is a vote; the others are reports.
+type Outcome string
+
+// The outcomes (design §2.3).
+const (
+	Built       Outcome = "built"
+	BuildFailed Outcome = "build-failed"
+	FetchFailed Outcome = "fetch-failed"
+	TimedOut    Outcome = "timed-out"
+	InfraError  Outcome = "infra-error"
+)
+
+// Outcomes lists all outcomes.
+func Outcomes() []Outcome { return []Outcome{Built, BuildFailed, FetchFailed, TimedOut, InfraError} }
+
+// Isolation is what kept a build away from its agent's keys, as the agent
+// probed it. Votes of level none never count.
+type Isolation string
+
+// The isolation levels, weakest first.
+const (
+	IsolationNone   Isolation = "none"   // insecure: the build could read the agent's keys
+	IsolationUID    Isolation = "uid"    // own user id, own process tree
+	IsolationUserns Isolation = "userns" // own user, mount, process and network namespaces
+	IsolationBwrap  Isolation = "bwrap"  // bubblewrap: own namespaces, read-only system, own user id when the agent is root
+)
+
+var isolationOrder = []Isolation{IsolationNone, IsolationUID, IsolationUserns, IsolationBwrap}
+
+// AtLeast reports whether i is least or stronger. An unknown level is weaker than all.
+func (i Isolation) AtLeast(least Isolation) bool {
+	at := slices.Index(isolationOrder, i)
+	return at >= 0 && at >= slices.Index(isolationOrder, least)
+}
+
+// Valid reports whether i is one of the known levels.
+func (i Isolation) Valid() bool { return slices.Contains(isolationOrder, i) }
+
+// Rebuild is a rebuilder's signed outcome of one release (design §2.3): SLSA
+// Provenance v1 with the build type [RebuildBuildType]. An outcome of Built
+// names the artifact set; every other outcome names the source that gave nothing.
+type Rebuild struct {
+	Release   Digest
+	Rebuilder string
+	Outcome   Outcome
+	// Set is the set digest when the outcome is Built, else zero.
+	Set Digest
+	// Source is the request's source digest when the outcome is not Built, else zero.
+	Source    Digest
+	Isolation Isolation
+	// Environment describes what was built with: toolchain, kernel, CPU.
+	Environment map[string]string
+	// Inputs is the digest of the agent's input manifest, zero if it never got one.
+	Inputs Digest
+	// Log is the digest of the kept build log, zero if no build was started.
+	Log      Digest
+	Started  Time
+	Finished Time
+}
+
+// RebuildBuildType is the SLSA build type of rebuild statements (docs/spec/rebuild.md).
+const RebuildBuildType = specBase + "rebuild/v1"
+
+const (
+	setSubject = "artifact-set"
+
+	maxEnvironment      = 32
+	maxEnvironmentValue = 256
+
+	inputsName = "input-manifest"
+	logName    = "build-log"
+)
+
+type rebuildPredicate struct {
+	BuildDefinition rebuildDefinition `json:"buildDefinition"`
+	RunDetails      rebuildRun        `json:"runDetails"`
+}
+
+type rebuildDefinition struct {
+	BuildType            string          `json:"buildType"`
+	ExternalParameters   rebuildExternal `json:"externalParameters"`
+	InternalParameters   rebuildInternal `json:"internalParameters"`
+	ResolvedDependencies []reference     `json:"resolvedDependencies"`
+}
+
+type rebuildExternal struct {
+	Release Digest `json:"release"`
+}
+
+type rebuildInternal struct {
+	Environment map[string]string `json:"environment"`
+	Isolation   Isolation         `json:"isolation"`
+}
+
+type rebuildRun struct {
+	Builder    rebuildBuilder  `json:"builder"`
+	Byproducts []reference     `json:"byproducts"`
+	Metadata   rebuildMetadata `json:"metadata"`
+	Outcome    Outcome         `json:"reprosign_outcome"`
+}
+
+type rebuildBuilder struct {
+	ID string `json:"id"`
+}
+
+type rebuildMetadata struct {
+	FinishedOn Time `json:"finishedOn"`
+	StartedOn  Time `json:"startedOn"`
+}
+
+// Check reports why the statement is not well-formed.
+func (r Rebuild) Check() error {
+	if err := CheckName(r.Rebuilder); err != nil {
+		return fmt.Errorf("rebuild: rebuilder: %w", err)
+	}
+	if !slices.Contains(Outcomes(), r.Outcome) {
+		return fmt.Errorf("rebuild: %w", malformed("outcome %q", clip(string(r.Outcome))))
+	}
+	if r.Release.IsZero() {
+		return fmt.Errorf("rebuild: %w", malformed("release missing"))
+	}
+	if built := r.Outcome == Built; built == r.Set.IsZero() || built != r.Source.IsZero() {
+		return fmt.Errorf("rebuild: %w", malformed("%s must name the artifact set, any other outcome the source", Built))
+	}
+	if !r.Isolation.Valid() {
+		return fmt.Errorf("rebuild: %w", malformed("isolation %q", clip(string(r.Isolation))))
+	}
+	if len(r.Environment) > maxEnvironment {
+		return fmt.Errorf("rebuild: %w", malformed("%d environment entries, at most %d allowed", len(r.Environment), maxEnvironment))
+	}
+	for k, v := range r.Environment {
+		if err := checkText("environment name", k); err != nil {
+			return fmt.Errorf("rebuild: %w", err)
+		}
+		if len(v) > maxEnvironmentValue || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c > '~' }) {
+			return fmt.Errorf("rebuild: %w", malformed("environment %q is longer than %d bytes or not printable ASCII", k, maxEnvironmentValue))
+		}
+	}
+	if r.Started.IsZero() || r.Finished < r.Started {
+		return fmt.Errorf("rebuild: %w", malformed("build from %v to %v", r.Started, r.Finished))
+	}
+	return nil
+}
+
+// Encode returns the payload of a valid statement.
+func (r Rebuild) Encode() ([]byte, error) {
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	p := rebuildPredicate{
+		BuildDefinition: rebuildDefinition{
+			BuildType:          RebuildBuildType,
+			ExternalParameters: rebuildExternal{r.Release},
+			InternalParameters: rebuildInternal{r.Environment, r.Isolation},
+		},
+		RunDetails: rebuildRun{
+			Builder:  rebuildBuilder{r.Rebuilder},
+			Metadata: rebuildMetadata{r.Finished, r.Started},
+			Outcome:  r.Outcome,
+		},
+	}
+	p.BuildDefinition.ResolvedDependencies = optionalReference(inputsName, r.Inputs)
+	p.RunDetails.Byproducts = optionalReference(logName, r.Log)
+	subjects := oneSubject(setSubject, r.Set)
+	if r.Outcome != Built {
+		subjects = oneSubject(sourceSubject, r.Source)
+	}
+	return encodeStatement(RebuildType, p, subjects)
+}
+
+func optionalReference(name string, d Digest) []reference {
+	if d.IsZero() {
+		return nil
+	}
+	return []reference{{Name: name, Digest: subjectDigest{SHA256: d}}}
+}
+
+func readOptional(refs []reference, name string) (Digest, error) {
+	if len(refs) == 0 {
+		return Digest{}, nil
+	}
+	want := reference{Name: name, Digest: subjectDigest{SHA256: refs[0].Digest.SHA256}}
+	if len(refs) != 1 || refs[0] != want || want.Digest.SHA256.IsZero() {
+		return Digest{}, malformed("other reference than one %q", name)
+	}
+	return want.Digest.SHA256, nil
+}
+
+// Seal signs the statement with the rebuilder's key.
+func (r Rebuild) Seal(key SigningKey) (*Envelope, error) {
+	return seal("rebuild", r.Rebuilder, key, r.Encode)
+}
+
+// ParseRebuild reads a rebuild statement's payload, whose envelope somebody else verified.
+func ParseRebuild(payload []byte) (Rebuild, error) {
+	s, err := decodeStatement[rebuildPredicate](payload, RebuildType)
+	if err != nil {
+		return Rebuild{}, fmt.Errorf("parsing rebuild: %w", err)
+	}
+	def, run := s.Predicate.BuildDefinition, s.Predicate.RunDetails
+	if def.BuildType != RebuildBuildType {
+		return Rebuild{}, fmt.Errorf("parsing rebuild: %w", malformed("build type %q", clip(def.BuildType)))
+	}
+	r := Rebuild{
+		Release: def.ExternalParameters.Release, Rebuilder: run.Builder.ID, Outcome: run.Outcome,
+		Isolation: def.InternalParameters.Isolation, Environment: def.InternalParameters.Environment,
+		Started: run.Metadata.StartedOn, Finished: run.Metadata.FinishedOn,
+	}
+	if r.Inputs, err = readOptional(def.ResolvedDependencies, inputsName); err != nil {
+		return Rebuild{}, fmt.Errorf("parsing rebuild: dependencies: %w", err)
+	}
+	if r.Log, err = readOptional(run.Byproducts, logName); err != nil {
+		return Rebuild{}, fmt.Errorf("parsing rebuild: byproducts: %w", err)
+	}
+	name, named := sourceSubject, &r.Source
+	if r.Outcome == Built {
+		name, named = setSubject, &r.Set
+	}
+	if len(s.Subject) == 1 {
+		*named = s.Subject[0].Digest.SHA256
+	}
+	if err := wantSubject(s.Subject, name, *named); err != nil {
+		return Rebuild{}, fmt.Errorf("parsing rebuild: %w", err)
+	}
+	if err := r.Check(); err != nil {
+		return Rebuild{}, fmt.Errorf("parsing %w", err)
+	}
+	return r, nil
+}
+
+// OpenRebuild verifies a rebuild statement under the key of the rebuilder it names.
+func OpenRebuild(e *Envelope, rebuilders Keys) (Rebuild, error) {
+	return open("rebuild", e, ParseRebuild, func(r Rebuild) string { return r.Rebuilder }, rebuilders)
+}

@@ -1,0 +1,32 @@
+package bus
+
+import "fmt"
+
+// Kind classes an error on the bus for programs.
+type Kind string
+
+// The kinds of errors and what a caller does about them.
+const (
+	KindInvalid       Kind = "invalid"        // the message is wrong; do not repeat it
+	KindDenied        Kind = "denied"         // signature, key, policy or quota says no
+	KindNotFound      Kind = "not-found"      // no such release, or none that may be shown
+	KindConflict      Kind = "conflict"       // contradicts what is recorded already
+	KindUnknownPolicy Kind = "unknown-policy" // repeat with the policy chain
+	KindNotReady      Kind = "not-ready"      // votes, settle time or log entry missing; later
+	KindUnavailable   Kind = "unavailable"    // device, database or signer away; back off and repeat
+	KindInternal      Kind = "internal"       // a fault of ours, logged there
+)
+
+// Error is an error as it travels: a kind for programs and a sentence for people.
+type Error struct {
+	Kind    Kind   `json:"kind"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Message }
+
+// Errorf returns an Error of a kind.
+func Errorf(kind Kind, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
