@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/reprosign/reprosign/attest"
 )
 
 // Names of the fixed world inside (publishing reference §1: what must be equal for outputs to be equal).
@@ -64,14 +66,14 @@ var systemState = []string{"/var/lib/dpkg", "/var/lib/pacman/local", "/var/lib/r
 func (s *Slot) argv(spec Spec) ([]string, error) {
 	var argv []string
 	switch s.box.level {
-	case Bwrap, UserNS:
+	case attest.IsolationBwrap, attest.IsolationUserns:
 		argv = s.bwrapArgs(spec)
-		if s.box.level == Bwrap {
+		if s.box.level == attest.IsolationBwrap {
 			argv = append(argv, s.dropArgs()...)
 		}
-	case UID:
+	case attest.IsolationUID:
 		argv = s.dropArgs()
-	case None:
+	case attest.IsolationNone:
 	default:
 		return nil, fmt.Errorf("isolation level %v cannot run anything", s.box.level)
 	}
@@ -93,7 +95,7 @@ func (s *Slot) argv(spec Spec) ([]string, error) {
 	for name, value := range spec.Env {
 		env[name] = value
 	}
-	if s.box.level == None {
+	if s.box.level == attest.IsolationNone {
 		env[markerName] = s.marker
 	}
 	for _, name := range sortedKeys(env) {
@@ -121,7 +123,7 @@ func (s *Slot) bwrapArgs(spec Spec) []string {
 	if !spec.Network {
 		args = append(args, "--unshare-net")
 	}
-	if s.box.level == UserNS {
+	if s.box.level == attest.IsolationUserns {
 		id := strconv.Itoa(unprivilegedUID)
 		if spec.RootInside {
 			id = "0"

@@ -46,7 +46,7 @@ func diskUse(mounts []Mount) (total int64, err error) {
 		}
 		walkErr := filepath.WalkDir(m.Host, func(_ string, d fs.DirEntry, err error) error {
 			if d == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-				// At level UserNS a build can hide files from the agent in a directory that it made unreadable. Then only
+				// At level userns a build can hide files from the agent in a directory that it made unreadable. Then only
 				// the file system's own size bounds them.
 				return nil
 			}

@@ -6,7 +6,7 @@
 //
 //   - a build cannot read or trace its agent: not the key files, the spool, the environment, the memory, the processes;
 //   - a build cannot read or change another build, nor anything else of the host;
-//   - a build that is not granted the network has none (levels [UserNS] and [Bwrap]);
+//   - a build that is not granted the network has none (levels userns and bwrap);
 //   - when [Slot.Run] returns, every process of the build is dead, also those that forked twice or changed their session,
 //     so that nothing can change an output while it is hashed;
 //   - a build sees the same small world on every agent: fixed paths, host name, time zone, locale, umask and a closed

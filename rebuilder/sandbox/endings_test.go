@@ -11,18 +11,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/rebuilder/sandbox"
 )
 
 // allLevels adds None, which must end its processes too.
-func allLevels() []sandbox.Level { return append(isolated(), sandbox.None) }
+func allLevels() []attest.Isolation { return append(isolated(), attest.IsolationNone) }
 
 // escape forks twice, starts a session of its own, keeps the log open and would write to the output directory for ever.
 const escape = `cd "$1"; setsid -f sh -c 'trap "" TERM HUP; while :; do echo x > late; done'; until test -e late; do :; done`
 
 func TestNoProcessOutlivesTheBuild(t *testing.T) {
 	for _, level := range allLevels() {
-		t.Run(level.String(), func(t *testing.T) {
+		t.Run(string(level), func(t *testing.T) {
 			s := newSite(t, level)
 			s.output(escape, s.slot.Path([]sandbox.Mount{{Host: s.out, Inside: "/out"}}, "/out"))
 			late := filepath.Join(s.out, "late")
@@ -40,7 +41,7 @@ func TestNoProcessOutlivesTheBuild(t *testing.T) {
 
 func TestATimeoutEndsEveryProcess(t *testing.T) {
 	for _, level := range allLevels() {
-		t.Run(level.String(), func(t *testing.T) {
+		t.Run(string(level), func(t *testing.T) {
 			s := newSite(t, level)
 			spec := s.spec(escape+`; trap 'echo asked; exit 3' TERM; while :; do sleep 0.05; done`,
 				s.slot.Path([]sandbox.Mount{{Host: s.out, Inside: "/out"}}, "/out"))
@@ -58,7 +59,7 @@ func TestATimeoutEndsEveryProcess(t *testing.T) {
 
 func TestTheEndOfTheContextIsAnErrorAndEndsTheBuild(t *testing.T) {
 	for _, level := range allLevels() {
-		t.Run(level.String(), func(t *testing.T) {
+		t.Run(string(level), func(t *testing.T) {
 			s := newSite(t, level)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -142,7 +143,7 @@ func TestAnExitCodeIsAResultAndASandboxThatCannotStartIsAnError(t *testing.T) {
 		}
 		spec = s.spec("true")
 		spec.Mounts = append(spec.Mounts, sandbox.Mount{Host: "/nonexistent/on/host", Inside: "/missing"})
-		if s.slot.Level() != sandbox.UID {
+		if s.slot.Level() != attest.IsolationUID {
 			if result, err := s.slot.Run(t.Context(), spec); err == nil {
 				t.Errorf("a missing mount gave %+v", result)
 			}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/reprosign/reprosign/attest"
 )
 
 // probeTimeout bounds one level's probe. It takes some 50 ms where it works.
@@ -20,14 +22,14 @@ const probeTimeout = 30 * time.Second
 // Report is what a probe found.
 type Report struct {
 	// Level is the strongest level that works, or None.
-	Level Level
+	Level attest.Isolation
 	// Refused holds the reason for each level that was tried and does not work, strongest first.
 	Refused []Refusal
 }
 
 // Refusal says why a level cannot be used on this host.
 type Refusal struct {
-	Level  Level
+	Level  attest.Isolation
 	Reason error
 }
 
@@ -35,22 +37,22 @@ type Refusal struct {
 func (r Report) Err() error {
 	errs := make([]error, 0, len(r.Refused))
 	for _, f := range r.Refused {
-		errs = append(errs, fmt.Errorf("%v: %w", f.Level, f.Reason))
+		errs = append(errs, fmt.Errorf("%s: %w", f.Level, f.Reason))
 	}
 	return errors.Join(errs...)
 }
 
-// candidates are the levels worth trying, strongest first. A root agent does not use UserNS: its builds would be root to
+// candidates are the levels worth trying, strongest first. A root agent does not use userns: its builds would be root to
 // the kernel. An ordinary user cannot change the uid.
-func candidates(only Level, root bool) []Level {
-	levels := []Level{UserNS}
+func candidates(only attest.Isolation, root bool) []attest.Isolation {
+	levels := []attest.Isolation{attest.IsolationUserns}
 	if root {
-		levels = []Level{Bwrap, UID}
+		levels = []attest.Isolation{attest.IsolationBwrap, attest.IsolationUID}
 	}
 	if only == Auto {
 		return levels
 	}
-	return slices.DeleteFunc(levels, func(l Level) bool { return l != only })
+	return slices.DeleteFunc(levels, func(l attest.Isolation) bool { return l != only })
 }
 
 // Probe runs a command in each candidate level, strongest first, that tries what a build must not be able to do, and
@@ -60,9 +62,9 @@ func Probe(ctx context.Context, cfg Config) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	report := Report{Level: None}
+	report := Report{Level: attest.IsolationNone}
 	root := os.Geteuid() == 0
-	if cfg.Level > None && len(candidates(cfg.Level, root)) == 0 {
+	if cfg.Level.AtLeast(attest.IsolationUID) && len(candidates(cfg.Level, root)) == 0 {
 		report.Refused = append(report.Refused, Refusal{cfg.Level, fmt.Errorf("not for an agent with uid %d: root has bwrap and uid, others have userns", os.Geteuid())})
 	}
 	for _, level := range candidates(cfg.Level, root) {
@@ -101,7 +103,7 @@ echo end
 `
 
 func probeLevel(ctx context.Context, box *Sandbox) error {
-	if box.level.namespaces() && !filepath.IsAbs(box.tools.bwrap) {
+	if namespaces(box.level) && !filepath.IsAbs(box.tools.bwrap) {
 		return errors.New("bubblewrap is not installed (package bubblewrap)")
 	}
 	if !filepath.IsAbs(box.tools.prlimit) || !filepath.IsAbs(box.tools.setpriv) {
@@ -159,7 +161,7 @@ func probeLevel(ctx context.Context, box *Sandbox) error {
 }
 
 // judge reads what the attempts printed.
-func judge(level Level, said string, slot *Slot) error {
+func judge(level attest.Isolation, said string, slot *Slot) error {
 	var errs []error
 	complete := false
 	shared := map[string]bool{}
@@ -178,7 +180,7 @@ func judge(level Level, said string, slot *Slot) error {
 			}
 			shared[name] = own == id || id == ""
 		case "dev":
-			if level.namespaces() && rest != "lo" {
+			if namespaces(level) && rest != "lo" {
 				errs = append(errs, fmt.Errorf("the build sees network device %s", rest))
 			}
 		case "uid":
@@ -192,7 +194,7 @@ func judge(level Level, said string, slot *Slot) error {
 	if !complete {
 		errs = append(errs, fmt.Errorf("the probe ended early: %q", said))
 	}
-	if level.namespaces() {
+	if namespaces(level) {
 		for _, name := range []string{"mnt", "pid", "net", "ipc", "uts"} {
 			if shared[name] {
 				errs = append(errs, fmt.Errorf("the build shares the agent's %s namespace", name))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/rebuilder/sandbox"
 )
 
@@ -50,7 +51,7 @@ func TestABuildCannotSeeTheAgentsProcess(t *testing.T) {
 		if got != "" {
 			t.Errorf("the build read the agent's environment: %s", got)
 		}
-		if s.slot.Level() == sandbox.UID {
+		if s.slot.Level() == attest.IsolationUID {
 			pid := strconv.Itoa(agent.Process.Pid)
 			if got := s.output(`kill -KILL "$1" && echo killed; cat /proc/$1/mem && echo traced; true`, pid); strings.Contains(got, "killed") || strings.Contains(got, "traced") {
 				t.Errorf("the build reached the agent: %s", got)
@@ -103,10 +104,10 @@ func TestABuildHasNoNetworkAndAFetchHas(t *testing.T) {
 	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 	const connect = `(exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && echo connected; true`
 	for _, level := range isolated() {
-		if level == sandbox.UID {
+		if level == attest.IsolationUID {
 			continue // promises nothing about the network
 		}
-		t.Run(level.String(), func(t *testing.T) {
+		t.Run(string(level), func(t *testing.T) {
 			s := newSite(t, level)
 			if got := s.output(connect, port); got != "" {
 				t.Error("the build reached a listener of the host")
@@ -149,10 +150,10 @@ func TestABuildGetsTheFixedEnvironmentAndNoOther(t *testing.T) {
 
 func TestNamespacesGiveTheSameWorldEverywhere(t *testing.T) {
 	for _, level := range isolated() {
-		if level == sandbox.UID {
+		if level == attest.IsolationUID {
 			continue
 		}
-		t.Run(level.String(), func(t *testing.T) {
+		t.Run(string(level), func(t *testing.T) {
 			s := newSite(t, level)
 			got := s.output(`hostname; umask; pwd; id -un; ls -A /; ls /proc/self/fd | head -3 | xargs; test -e /sys && echo sys; true`)
 			want := "build\n0022\n/out\nbuild\nbin\ndev\netc\nlib\nlib32\nlib64\nlibx32\nout\nproc\nsbin\ntmp\nusr\nvar\n0 1 2\n"

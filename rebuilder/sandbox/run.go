@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reprosign/reprosign/attest"
 )
 
 // logGrace is how long the log may stay open after every process is dead. Only a process that escaped the sandbox can hold
@@ -182,7 +184,7 @@ func (s *Slot) start(argv []string) (_ *child, err error) {
 	}
 
 	switch {
-	case s.box.level.namespaces():
+	case namespaces(s.box.level):
 		infoW.Close()
 		if c.tree, err = namespaceOf(info); err != nil {
 			// bubblewrap says on its standard error what went wrong.
@@ -191,7 +193,7 @@ func (s *Slot) start(argv []string) (_ *child, err error) {
 			return nil, errors.Join(fmt.Errorf("%w: %s", err, said), c.cmd.Process.Kill(), <-c.exited)
 		}
 		// Closing blockW, deferred above, lets bubblewrap go on.
-	case s.box.level == UID:
+	case s.box.level == attest.IsolationUID:
 		c.tree = uidTree{s.uid}
 	default:
 		c.tree = markedTree{pgid: c.cmd.Process.Pid, entry: markerName + "=" + s.marker}

@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/reprosign/reprosign/attest"
 )
 
-// ErrInsecure means that no level stronger than None works here and that Config.Insecure does not name it.
+// ErrInsecure means that no level stronger than none works here and that Config.Insecure does not name it.
 var ErrInsecure = errors.New("no isolation works on this host; fix what the reasons name, or name `insecure` and cast votes that never count")
 
 // Where uids are taken from when the configuration names no range: above those of people and below those that container
@@ -26,10 +28,10 @@ const (
 // Config says where builds live and what they must never see.
 type Config struct {
 	// Level is the one level to use, or Auto for the strongest that works.
-	Level Level
-	// Insecure permits level None, either named by Level or for want of any other.
+	Level attest.Isolation
+	// Insecure permits level none, either named by Level or for want of any other.
 	Insecure bool
-	// WorkDir holds a directory per build. It must exist, hold nothing else and be writable by the agent; at level UID
+	// WorkDir holds a directory per build. It must exist, hold nothing else and be writable by the agent; at level uid
 	// every user must be able to pass through it and its parents (mode 0711).
 	WorkDir string
 	// Secrets are files and directories no build may read: keys, the spool, configuration with credentials. The probe
@@ -48,7 +50,7 @@ type Config struct {
 // Sandbox starts slots at one level that a probe found to work.
 type Sandbox struct {
 	cfg    Config
-	level  Level
+	level  attest.Isolation
 	report Report
 	tools  tools
 }
@@ -57,26 +59,29 @@ type Sandbox struct {
 type tools struct{ bwrap, setpriv, prlimit, env string }
 
 // Open probes and returns a sandbox of the demanded or the strongest working level. The error is ErrInsecure when that
-// would be None without Insecure; it then lists the reason for every refused level.
+// would be none without Insecure; it then lists the reason for every refused level.
 func Open(ctx context.Context, cfg Config) (*Sandbox, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Level == None && !cfg.Insecure {
+	if cfg.Level != Auto && !cfg.Level.Valid() {
+		return nil, fmt.Errorf("isolation level %q is unknown: want none, uid, userns or bwrap", cfg.Level)
+	}
+	if cfg.Level == attest.IsolationNone && !cfg.Insecure {
 		return nil, ErrInsecure
 	}
 	report, err := Probe(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("probing isolation levels: %w", err)
 	}
-	if report.Level == None && !cfg.Insecure {
+	if report.Level == attest.IsolationNone && !cfg.Insecure {
 		return nil, fmt.Errorf("%w: %w", ErrInsecure, report.Err())
 	}
 	if cfg.Level != Auto && report.Level != cfg.Level {
 		return nil, fmt.Errorf("isolation level %v does not work here: %w", cfg.Level, report.Err())
 	}
-	if report.Level == None {
+	if report.Level == attest.IsolationNone {
 		cfg.Log.WarnContext(ctx, "builds are not isolated, votes of this agent never count")
 	}
 	box := newSandbox(cfg, report.Level)
@@ -85,12 +90,12 @@ func Open(ctx context.Context, cfg Config) (*Sandbox, error) {
 }
 
 // Level is what goes into rebuild statements.
-func (b *Sandbox) Level() Level { return b.level }
+func (b *Sandbox) Level() attest.Isolation { return b.level }
 
 // Report says what the probe found when the sandbox was opened.
 func (b *Sandbox) Report() Report { return b.report }
 
-func newSandbox(cfg Config, level Level) *Sandbox {
+func newSandbox(cfg Config, level attest.Isolation) *Sandbox {
 	return &Sandbox{cfg: cfg, level: level, tools: tools{
 		bwrap: findTool("bwrap"), setpriv: findTool("setpriv"), prlimit: findTool("prlimit"), env: findTool("env"),
 	}}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/rebuilder/sandbox"
 )
 
@@ -21,11 +22,11 @@ const nobody = 65534
 const rerunAs = "REPROSIGN_TEST_UNPRIVILEGED"
 
 // isolated lists the levels that must work for an agent with the tests' uid.
-func isolated() []sandbox.Level {
+func isolated() []attest.Isolation {
 	if os.Geteuid() == 0 {
-		return []sandbox.Level{sandbox.Bwrap, sandbox.UID}
+		return []attest.Isolation{attest.IsolationBwrap, attest.IsolationUID}
 	}
-	return []sandbox.Level{sandbox.UserNS}
+	return []attest.Isolation{attest.IsolationUserns}
 }
 
 // TestPromisesHoldForAnUnprivilegedAgent runs every other test of this package again as an ordinary user.
@@ -65,10 +66,10 @@ func TestProbeNamesWhatTheKernelRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Level == sandbox.None && report.Err() == nil {
+	if report.Level == attest.IsolationNone && report.Err() == nil {
 		t.Error("no level works and no reason is given")
 	}
-	if unshare := exec.CommandContext(t.Context(), "/usr/bin/unshare", "-Urpfn", "/bin/true").Run(); (unshare == nil) != (report.Level > sandbox.UID) {
+	if unshare := exec.CommandContext(t.Context(), "/usr/bin/unshare", "-Urpfn", "/bin/true").Run(); (unshare == nil) != report.Level.AtLeast(attest.IsolationUserns) {
 		t.Errorf("namespaces: unshare says %v, probe found %v (%v)", unshare, report.Level, report.Err())
 	}
 }
@@ -81,7 +82,7 @@ func TestProbeRefusesALevelThatLetsABuildReadASecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Level != sandbox.None || !strings.Contains(report.Err().Error(), "can read /usr/bin/env") {
+	if report.Level != attest.IsolationNone || !strings.Contains(report.Err().Error(), "can read /usr/bin/env") {
 		t.Errorf("got level %v, reasons %v", report.Level, report.Err())
 	}
 	if _, err := sandbox.Open(t.Context(), cfg); err == nil {
@@ -92,14 +93,14 @@ func TestProbeRefusesALevelThatLetsABuildReadASecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if box.Level() != sandbox.None {
+	if box.Level() != attest.IsolationNone {
 		t.Errorf("got level %v, want none", box.Level())
 	}
 }
 
 func TestLevelNoneIsRefusedUnlessInsecureIsNamed(t *testing.T) {
 	cfg := config(t)
-	cfg.Level = sandbox.None
+	cfg.Level = attest.IsolationNone
 	if _, err := sandbox.Open(t.Context(), cfg); err == nil {
 		t.Error("level none was opened without insecure")
 	}
@@ -151,14 +152,14 @@ type site struct {
 // atEachLevel runs test at every level that promises isolation to an agent with this uid.
 func atEachLevel(t *testing.T, test func(t *testing.T, s *site)) {
 	for _, level := range isolated() {
-		t.Run(level.String(), func(t *testing.T) { test(t, newSite(t, level)) })
+		t.Run(string(level), func(t *testing.T) { test(t, newSite(t, level)) })
 	}
 }
 
-func newSite(t *testing.T, level sandbox.Level) *site {
+func newSite(t *testing.T, level attest.Isolation) *site {
 	t.Helper()
 	cfg := config(t)
-	cfg.Level, cfg.Insecure = level, level == sandbox.None
+	cfg.Level, cfg.Insecure = level, level == attest.IsolationNone
 	box, err := sandbox.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -215,4 +216,3 @@ func (s *site) output(script string, args ...string) string {
 	}
 	return s.log.String()
 }
-

@@ -12,9 +12,11 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reprosign/reprosign/attest"
 )
 
-// Slot is the place of one build: a directory of the host that no other build shares and, at levels UID and Bwrap, a uid
+// Slot is the place of one build: a directory of the host that no other build shares and, at levels uid and bwrap, a uid
 // that nothing else on the host has. A slot runs one command at a time. It is good for one build and then closed.
 type Slot struct {
 	box    *Sandbox
@@ -22,7 +24,7 @@ type Slot struct {
 	etc    string   // passwd, group and hosts as the build sees them
 	uid    uint32   // of the build, as the host sees it
 	lock   *os.File // holds the uid
-	marker string   // value of markerName at level None
+	marker string   // value of markerName at level none
 }
 
 // Access says who may write in a directory of a slot.
@@ -34,11 +36,11 @@ const (
 	BuildWrites Access = true
 )
 
-// Acquire reserves a slot. At levels UID and Bwrap it takes the first free uid of the range, kills whatever an agent that
+// Acquire reserves a slot. At levels uid and bwrap it takes the first free uid of the range, kills whatever an agent that
 // crashed left running under it, and fails when none is free: the number of slots is the agent's to limit.
 func (b *Sandbox) Acquire(ctx context.Context) (*Slot, error) {
 	s := &Slot{box: b, uid: uint32(os.Getuid()), marker: rand.Text()}
-	if b.level.ownUID() {
+	if ownUID(b.level) {
 		if err := s.lockUID(); err != nil {
 			return nil, err
 		}
@@ -83,7 +85,7 @@ func (s *Slot) makeDirs() error {
 		return err
 	}
 	s.dir, s.etc = dir, filepath.Join(dir, "etc")
-	if s.box.level.ownUID() {
+	if ownUID(s.box.level) {
 		if err := os.Chown(dir, -1, int(s.uid)); err != nil {
 			return err
 		}
@@ -110,7 +112,7 @@ func (s *Slot) makeDirs() error {
 
 // insideID is the uid and gid that a build sees itself as.
 func (s *Slot) insideID() uint32 {
-	if s.box.level == UserNS {
+	if s.box.level == attest.IsolationUserns {
 		return unprivilegedUID
 	}
 	return s.uid
@@ -129,7 +131,7 @@ func (s *Slot) Dir(name string, access Access) (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return "", fmt.Errorf("making slot directory: %w", err)
 	}
-	if access == BuildWrites && s.box.level.ownUID() {
+	if access == BuildWrites && ownUID(s.box.level) {
 		if err := os.Chown(dir, int(s.uid), int(s.uid)); err != nil {
 			return "", fmt.Errorf("giving slot directory to the build: %w", err)
 		}
@@ -138,9 +140,9 @@ func (s *Slot) Dir(name string, access Access) (string, error) {
 }
 
 // Path says where the command finds what the mounts show at the path inside. Where mounts are real it is the path itself,
-// at levels None and UID it is the host's.
+// at levels none and uid it is the host's.
 func (s *Slot) Path(mounts []Mount, inside string) string {
-	if s.box.level.namespaces() {
+	if namespaces(s.box.level) {
 		return inside
 	}
 	best, host := -1, inside
@@ -154,7 +156,7 @@ func (s *Slot) Path(mounts []Mount, inside string) string {
 }
 
 // Level is the level of the slot's sandbox.
-func (s *Slot) Level() Level { return s.box.level }
+func (s *Slot) Level() attest.Isolation { return s.box.level }
 
 // Close removes everything the slot holds and frees its uid. It is idempotent.
 func (s *Slot) Close() error {

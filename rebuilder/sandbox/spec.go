@@ -30,14 +30,14 @@ type Spec struct {
 	Command []string
 	// Dir is the working directory inside the sandbox. It defaults to the first mount, or "/".
 	Dir string
-	// Mounts are the only parts of the host, besides the read-only system, that the command sees. At levels None and UID
+	// Mounts are the only parts of the host, besides the read-only system, that the command sees. At levels none and uid
 	// nothing is mounted: use Slot.Path to name what lies under a mount.
 	Mounts []Mount
 	// Env is added to the fixed environment (see baseEnvironment) and may override it, except for names that begin with LD_.
 	Env map[string]string
 	// Network leaves the host's network visible, for fetching inputs. Builds leave it false.
 	Network bool
-	// RootInside asks that the command see itself as uid 0 at level UserNS, where the only other choice is a uid that
+	// RootInside asks that the command see itself as uid 0 at level userns, where the only other choice is a uid that
 	// cannot chown at all. It grants no privilege. At other levels it means nothing.
 	RootInside bool
 	// Log receives standard output and standard error, up to LogLimit bytes. The rest is read and thrown away, so the

@@ -100,7 +100,7 @@ func (t uidTree) signal(ctx context.Context, name string) error {
 	return nil
 }
 
-// markerName is set in the environment at level None, where a build's processes have nothing else in common once they fork
+// markerName is set in the environment at level none, where a build's processes have nothing else in common once they fork
 // and change their session. A build can take it off; that level promises nothing.
 const markerName = "REPROSIGN_BUILD"
 
