@@ -51,7 +51,7 @@ func (a account) take(dir string) error {
 			return fmt.Errorf("handing the directory to user %s: %w", a.name, err)
 		}
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // G302: a directory, and as closed as one can be
 		return fmt.Errorf("closing the directory to others: %w", err)
 	}
 	return nil

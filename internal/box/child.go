@@ -36,7 +36,7 @@ type child struct {
 // is its own, so that an interrupt at the terminal reaches the owner only,
 // which then stops its server last.
 func (a account) command(dir, program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(program, args...) //nolint:noctx // it outlives the context of its start; child.wait and end bound it
 	cmd.Dir = dir
 	cmd.Env = []string{childPath, "LC_ALL=C", "TZ=UTC"}
 	cmd.WaitDelay = pipeGrace

@@ -51,7 +51,7 @@ func StartNATS(ctx context.Context, config string, opts NATSOptions) (*NATS, err
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &NATS{opts: opts, log: &natsLog{output{logger: opts.Logger, message: "nats output"}}}
+	n := &NATS{opts: opts, log: &natsLog{output{logger: opts.Logger, server: "nats"}}}
 	options, err := n.parse(config)
 	if err != nil {
 		return nil, err

@@ -18,8 +18,8 @@ const (
 // output passes on what a server program prints, line by line at debug level,
 // and remembers the last lines for the error message when the server fails.
 type output struct {
-	logger  *slog.Logger
-	message string // the static message of every log record
+	logger *slog.Logger
+	server string // who prints: postgres or nats
 
 	mu      sync.Mutex
 	partial []byte
@@ -47,7 +47,7 @@ func (o *output) Write(p []byte) (int, error) {
 
 // keep logs and remembers one line. The caller holds o.mu.
 func (o *output) keep(line string) {
-	o.logger.Debug(o.message, slog.String("line", line))
+	o.logger.Debug("server output", slog.String("server", o.server), slog.String("line", line))
 	if len(o.tail) == maxTail {
 		o.tail = append(o.tail[:0], o.tail[1:]...)
 	}

@@ -87,7 +87,7 @@ func StartPostgres(ctx context.Context, opts PostgresOptions) (*Postgres, error)
 		temporary: opts.Dir == "",
 		as:        as,
 		logger:    logger,
-		output:    &output{logger: logger, message: "postgres output"},
+		output:    &output{logger: logger, server: "postgres"},
 	}
 	if p.temporary {
 		p.dir, err = newTemporaryDir(as)
