@@ -1,0 +1,29 @@
+// Package translog speaks the formats of the evidence log (design §3 "Log"):
+// leaves, checkpoints, inclusion proofs and tile paths. It is a thin layer over
+// golang.org/x/mod/sumdb/note and tlog, which do the mathematics, and follows
+// the C2SP specifications signed-note, tlog-checkpoint, tlog-tiles and
+// tlog-proof, so that anybody's tools can read and mirror the log.
+//
+// # From a statement to a proof
+//
+// A statement signed with ECDSA P-256 is logged as the leaf that [Leaf] makes
+// of it. Whoever holds the statement makes the leaf again and so needs nothing
+// from the log but a proof: which place, which hashes, which checkpoint.
+//
+//	leaf, err := translog.Leaf(envelope, statementKey)
+//	…
+//	checkpoint, err := proof.Verify(leaf, logKey)
+//
+// The leaf is to the byte what stock cosign computes from the same statement
+// (docs/spec/log.md). ECDSA signatures are not unique, but a log holds one of
+// them: a statement is signed once, kept, and never signed again.
+//
+// # What a checkpoint proves
+//
+// A checkpoint proves that the log's key signed a tree of that size and root. It does
+// not prove that everybody sees the same tree; witnesses do, and their
+// cosignatures stand as further signature lines below the log's own. Lines of
+// unknown keys are skipped, as signed-note demands.
+//
+// The package is pure: bytes in, values out.
+package translog
