@@ -199,3 +199,20 @@ func writeFile(name, content string) error {
 	}
 	return os.Chmod(name, 0o644)
 }
+
+// SharedDir is a directory below base that lasts longer than the slot and belongs to its builds: to whatever build next
+// has the same uid. Only what cannot carry one build's code into the next may be kept there.
+func (s *Slot) SharedDir(base string) (string, error) {
+	dir := filepath.Join(base, "uid-"+strconv.FormatUint(uint64(s.uid), 10))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if !ownUID(s.box.level) {
+		return dir, nil
+	}
+	// The name is the agent's to give away, so it cannot be a link that a build made.
+	if err := os.Lchown(dir, int(s.uid), int(s.uid)); err != nil {
+		return "", err
+	}
+	return dir, nil
+}
