@@ -1,0 +1,153 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/reprosign/reprosign/attest"
+)
+
+// Errors of a chain that its callers act on.
+var (
+	// ErrTwoPolicies says that the admins signed two policies with one serial.
+	// Both envelopes are proof; nothing should be signed until they explain.
+	ErrTwoPolicies = errors.New("two policies with one serial")
+	// ErrNotSigned says that too few of the admins who had to sign a policy did.
+	ErrNotSigned = errors.New("too few admins signed the policy")
+	// ErrStale says that a policy is older than the newest one, and unknown.
+	ErrStale = errors.New("policy is older than the newest one")
+)
+
+// Version is a policy that its admins signed, with the digest that openings
+// and decisions name it by and the bytes that were signed.
+type Version struct {
+	Policy
+
+	Digest   attest.Digest
+	Envelope *attest.Envelope
+}
+
+// Chain is the policies that follow from a pinned one, oldest first. It only
+// grows. Its methods may be called concurrently; its versions must not be changed.
+type Chain struct {
+	mu       sync.RWMutex
+	versions []*Version
+}
+
+// Pin starts a chain with a policy that the caller trusts for a reason of his
+// own: a trust file that admins handed out. Its own admins' threshold must have signed it.
+func Pin(e *attest.Envelope) (*Chain, error) {
+	v, err := read(e)
+	if err != nil {
+		return nil, fmt.Errorf("pinning policy: %w", err)
+	}
+	if err := v.Admins.signed(e); err != nil {
+		return nil, fmt.Errorf("pinning policy %d: %w", v.Serial, err)
+	}
+	return &Chain{versions: []*Version{v}}, nil
+}
+
+// Add appends a newer policy. The thresholds of the newest policy's admins and
+// of its own must both have signed it. Its serial must be higher; serials may
+// be skipped, but the very next serial must name the newest policy's digest.
+// A known policy is not added twice, and that is no error. Another policy
+// under a known serial is [ErrTwoPolicies].
+func (c *Chain) Add(e *attest.Envelope) error {
+	v, err := read(e)
+	if err != nil {
+		return fmt.Errorf("adding policy: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.follows(v); err != nil {
+		if errors.Is(err, errKnown) {
+			return nil
+		}
+		return fmt.Errorf("adding policy %d: %w", v.Serial, err)
+	}
+	c.versions = append(c.versions, v)
+	return nil
+}
+
+var errKnown = errors.New("known already")
+
+func (c *Chain) follows(v *Version) error {
+	newest := c.versions[len(c.versions)-1]
+	for _, old := range c.versions {
+		if old.Digest == v.Digest {
+			return errKnown
+		}
+	}
+	// Who could not have signed this policy must not be able to raise an alarm with it.
+	if err := newest.Admins.signed(v.Envelope); err != nil {
+		return fmt.Errorf("the admins of policy %d: %w", newest.Serial, err)
+	}
+	if err := v.Admins.signed(v.Envelope); err != nil {
+		return fmt.Errorf("its own admins: %w", err)
+	}
+	for _, old := range c.versions {
+		if old.Serial == v.Serial {
+			return fmt.Errorf("%w: %s and %s", ErrTwoPolicies, old.Digest.Short(), v.Digest.Short())
+		}
+	}
+	if v.Serial < newest.Serial {
+		return fmt.Errorf("%w, %d", ErrStale, newest.Serial)
+	}
+	if v.Serial == newest.Serial+1 && v.Previous != newest.Digest {
+		return fmt.Errorf("%w: it names %s as the policy before, but that is %s", ErrTwoPolicies, v.Previous.Short(), newest.Digest.Short())
+	}
+	return nil
+}
+
+// Newest returns the policy in force.
+func (c *Chain) Newest() *Version {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.versions[len(c.versions)-1]
+}
+
+// ByDigest returns the policy that an opening names.
+func (c *Chain) ByDigest(d attest.Digest) (*Version, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, v := range c.versions {
+		if v.Digest == d {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+// Since returns the policies with a serial above serial, oldest first.
+func (c *Chain) Since(serial uint64) []*Version {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var out []*Version
+	for _, v := range c.versions {
+		if v.Serial > serial {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func read(e *attest.Envelope) (*Version, error) {
+	if e == nil || e.PayloadType != attest.PolicyType {
+		return nil, malformed("no envelope of a policy")
+	}
+	p, err := Parse(e.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return &Version{Policy: p, Digest: e.Digest(), Envelope: e}, nil
+}
+
+// signed reports whether enough of the admins signed e. An admin who signed
+// twice counts once.
+func (a Admins) signed(e *attest.Envelope) error {
+	if n := len(e.SignedBy(a.Keys)); n < a.Threshold {
+		return fmt.Errorf("%w: %d of the %d needed", ErrNotSigned, n, a.Threshold)
+	}
+	return nil
+}
