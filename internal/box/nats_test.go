@@ -84,7 +84,7 @@ func TestStreamOutlivesShutdownAndKill(t *testing.T) {
 	if ack := client.ask(t, "vote.r1", "ballot"); !strings.Contains(ack, `"seq":1`) {
 		t.Fatalf("publishing: got %s", ack)
 	}
-	kill(t, owner) // acknowledged is on disk
+	kill(t, owner)
 
 	for _, life := range []string{"after a kill", "after a shutdown"} {
 		nats, err := box.StartNATS(t.Context(), natsConfig, box.NATSOptions{Dir: dir, Listen: "127.0.0.1:0"})
@@ -114,6 +114,22 @@ func TestConfigurationTextGovernsTheServer(t *testing.T) {
 	client.send(t, "PUB vote.r1 4096\r\n")
 	if got := client.line(t); got != "-ERR 'Maximum Payload Violation'" {
 		t.Errorf("over max_payload: got %q", got)
+	}
+}
+
+func TestMessagesAreSyncedUnlessTheConfigurationSaysOtherwise(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		jetstream string
+		want      bool
+	}{
+		{"jetstream { }", true},
+		{"jetstream { sync_interval: always }", true},
+		{"jetstream { sync_interval: 5s }", false},
+	} {
+		if got := boxtest.NATS(t, test.jetstream).SyncsAlways(); got != test.want {
+			t.Errorf("%s: synced always %v, want %v", test.jetstream, got, test.want)
+		}
 	}
 }
 

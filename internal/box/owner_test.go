@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -100,13 +102,30 @@ func TestKilledOwnerTakesPostgresWithIt(t *testing.T) {
 	}
 }
 
-func TestDirectoryOfADyingOwnerIsTakenOver(t *testing.T) {
+func TestDirectoryOfAKilledOwnerIsTakenOverOnlyWhenItsServerIsGone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(shortDir(t), "pg")
-	owner, _ := own(t, "postgres", dir)
+	owner, line := own(t, "postgres", dir)
+	number, _, _ := strings.Cut(line, "|")
+	pid, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatalf("the owner printed %q", line)
+	}
+	// A stopped process takes as long to end as this test wants it to.
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
 	kill(t, owner)
-	// Its server may still be ending: the start waits for that.
-	start(t, box.PostgresOptions{Dir: dir, Durable: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // do not wait for it
+	_, err = box.StartPostgres(ctx, box.PostgresOptions{Dir: dir, Durable: true})
+	if err == nil || !strings.Contains(err.Error(), "in use by another process") {
+		t.Errorf("starting beside the old server: got error %v", err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	start(t, box.PostgresOptions{Dir: dir, Durable: true}) // waits for it
 }
 
 func TestThrowAwayClusterOfAKilledOwnerIsSweptByTheNext(t *testing.T) {

@@ -98,6 +98,9 @@ func StartPostgres(ctx context.Context, opts PostgresOptions) (*Postgres, error)
 		return nil, fmt.Errorf("choosing the cluster directory: %w", err)
 	}
 	if p.lock, err = openDir(ctx, p.dir, as); err != nil {
+		if p.temporary {
+			err = errors.Join(err, os.RemoveAll(p.dir))
+		}
 		return nil, fmt.Errorf("opening the PostgreSQL cluster: %w", err)
 	}
 	if err := p.open(ctx); err != nil {
@@ -199,17 +202,19 @@ func (p *Postgres) run(ctx context.Context) error {
 	return nil
 }
 
-// awaitReady waits until the server reports itself ready, on the eighth line
-// of its lock file, which is where pg_ctl reads it too.
+// awaitReady waits until the server reports itself ready in its lock file,
+// which holds its process number first and its status on line eight. pg_ctl
+// reads it there too.
 func (p *Postgres) awaitReady(ctx context.Context) error {
 	const statusLine = 7
+	pid := strconv.Itoa(p.server.process.Pid)
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
 		text, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
 		if err == nil {
 			lines := strings.Split(string(text), "\n")
-			if len(lines) > statusLine && strings.TrimSpace(lines[statusLine]) == "ready" {
+			if len(lines) > statusLine && lines[0] == pid && strings.TrimSpace(lines[statusLine]) == "ready" {
 				return nil
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -190,29 +191,53 @@ func TestOneDirectoryHasOneOwner(t *testing.T) {
 	}
 }
 
-func TestStalePidFileOfALiveProcessDoesNotStopTheStart(t *testing.T) {
+func TestStalePidFileThatNamesALiveProcessIsRemoved(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(shortDir(t), "pg")
+	pidFile := filepath.Join(dir, "data", "postmaster.pid")
 	first := start(t, box.PostgresOptions{Dir: dir, Durable: true})
-	// What a killed server leaves, its number given to a process of the same
-	// user meanwhile: init's child here, a shell in a restarted container.
-	running, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
+	text, err := os.ReadFile(pidFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop(t, first)
+	// What a killed server leaves. Meanwhile its number belongs to another
+	// process of the same user, as happens when a container starts again.
 	stranger := start(t, box.PostgresOptions{})
-	strangerDir := query(t, stranger, "postgres", "SHOW data_directory")
-	foreign, err := os.ReadFile(filepath.Join(strangerDir, "postmaster.pid"))
+	pid, _, _ := strings.Cut(query(t, stranger, "postgres", "SELECT pg_read_file('postmaster.pid')"), "\n")
+	_, rest, _ := strings.Cut(string(text), "\n")
+	if err := os.WriteFile(pidFile, []byte(pid+"\n"+rest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := os.Stat(filepath.Join(dir, "data"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, _, _ := strings.Cut(string(foreign), "\n")
-	_, rest, _ := strings.Cut(string(running), "\n")
-	if err := os.WriteFile(filepath.Join(dir, "data", "postmaster.pid"), []byte(pid+"\n"+rest), 0o600); err != nil {
+	stat := owner.Sys().(*syscall.Stat_t)
+	if err := os.Chown(pidFile, int(stat.Uid), int(stat.Gid)); err != nil {
 		t.Fatal(err)
 	}
-	start(t, box.PostgresOptions{Dir: dir, Durable: true})
+	second := start(t, box.PostgresOptions{Dir: dir, Durable: true})
+	if got := query(t, second, "postgres", "SHOW data_directory"); got != filepath.Join(dir, "data") {
+		t.Errorf("data directory: got %s", got)
+	}
+}
+
+func TestServerStartedByOtherMeansIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(shortDir(t), "pg")
+	start(t, box.PostgresOptions{Dir: dir})
+	// Without the lock file this box cannot know it by the lock.
+	if err := os.Remove(filepath.Join(dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := box.StartPostgres(t.Context(), box.PostgresOptions{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), "started by other means; stop it first") {
+		t.Errorf("got error %v", err)
+	}
 }
 
 func TestUnfinishedClusterIsMadeAnew(t *testing.T) {

@@ -1,0 +1,5 @@
+package box
+
+// SyncsAlways reports whether every message is on disk before it is
+// acknowledged. Only a power failure would show it from outside.
+func (n *NATS) SyncsAlways() bool { return n.server.JetStreamConfig().SyncAlways }
