@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -77,7 +77,7 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          log.New(stderr, "warning: ", 0),
+		ErrorLog:          slog.NewLogLogger(slog.NewTextHandler(stderr, nil), slog.LevelWarn),
 	}
 	server.Protocols.SetHTTP1(true) // the device speaks nothing newer
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
@@ -116,6 +116,8 @@ func serveUntilDone(ctx context.Context, server *http.Server, listener net.Liste
 	if err := server.Shutdown(grace); err != nil {
 		_ = server.Close() // the requests that did not finish in time are given up
 	}
-	<-failed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving: %w", err)
+	}
 	return nil
 }

@@ -30,10 +30,11 @@ const (
 	// message of the caller's choice.
 	DigestSize = sha512.Size
 
-	// MinRSABits and MaxRSABits bound the modulus of an RSA key. The lower bound is the floor below which no verifier
-	// should be asked to trust a signature; which length a certificate needs (4096) is the certificate's rule, not the
-	// device's. The upper bound is the largest key a NetHSM holds.
+	// MinRSABits is the shortest modulus of an RSA key: below it no verifier should be asked to trust a signature. Which
+	// length a certificate needs (4096) is the certificate's rule, not the device's.
 	MinRSABits = 2048
+
+	// MaxRSABits is the longest modulus of an RSA key, and the largest a NetHSM holds.
 	MaxRSABits = 8192
 )
 

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -91,39 +93,47 @@ func TestAPassphraseNeverAppearsInErrorsOrLogs(t *testing.T) {
 		{Status: 429},
 	}
 	for _, fault := range faults {
-		s := softHSM(t)
-		s.SetFault(func(*http.Request) *nethsmtest.Fault { return &fault })
-		url, pin := nethsmtest.Start(t, s)
-		c := config(t, url, "sha256:"+pin)
-		c.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		device, err := nethsm.Open(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		admin, err := nethsm.OpenAdmin(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, f := range map[string]func() error{
-			"open": func() error { _, err := device.Open(t.Context(), "ed"); return err },
-			"user": func() error {
-				return admin.AddUser(t.Context(), "stable~x", "x", nethsm.Operator, operatorPassphrase)
-			},
-			"unlock": func() error { return admin.Unlock(t.Context(), operatorPassphrase) },
-		} {
-			if err := f(); err != nil && strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), operatorPassphrase) {
-				t.Errorf("%s with fault %+v: the error repeats the passphrase", name, fault)
-			}
-		}
-		if text := fmt.Sprintf("%v %+v", c, device); strings.Contains(text, operatorPassphrase) {
-			t.Error("printing the configuration or device shows the passphrase")
-		}
+		synctest.Test(t, func(t *testing.T) { provoke(t, fault, &logged) })
 	}
 	if logged.Len() == 0 {
 		t.Fatal("nothing was logged")
 	}
 	if strings.Contains(logged.String(), operatorPassphrase) || strings.Contains(logged.String(), "Basic ") {
 		t.Errorf("the log shows the passphrase: %s", &logged)
+	}
+}
+
+// provoke makes requests that carry the passphrase and go wrong, and looks for it in the errors.
+func provoke(t *testing.T, fault nethsmtest.Fault, logged io.Writer) {
+	t.Helper()
+	s := softHSM(t)
+	s.SetFault(func(*http.Request) *nethsmtest.Fault { return &fault })
+	w := &wire{server: s}
+	c := config(t, "http://nethsm.invalid", "insecure-plain-http")
+	c.Logger = slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	device, err := nethsm.Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := nethsm.OpenAdmin(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	device.SetTransport(w)
+	admin.SetTransport(w)
+	for name, f := range map[string]func() error{
+		"open": func() error { _, err := device.Open(t.Context(), "ed"); return err },
+		"user": func() error {
+			return admin.AddUser(t.Context(), "stable~x", "x", nethsm.Operator, operatorPassphrase)
+		},
+		"unlock": func() error { return admin.Unlock(t.Context(), operatorPassphrase) },
+	} {
+		if err := f(); err != nil && strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), operatorPassphrase) {
+			t.Errorf("%s with fault %+v: the error repeats the passphrase", name, fault)
+		}
+	}
+	if text := fmt.Sprintf("%v %+v", c, device); strings.Contains(text, operatorPassphrase) {
+		t.Error("printing the configuration or device shows the passphrase")
 	}
 }
 

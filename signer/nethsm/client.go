@@ -3,6 +3,7 @@ package nethsm
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -43,8 +44,8 @@ type client struct {
 
 	mu       sync.Mutex
 	closed   bool
-	refused  string    // the passphrase the device refused, "" for none
-	resumeAt time.Time // nothing is sent earlier
+	refused  [sha256.Size]byte // of the passphrase the device refused, zero for none
+	resumeAt time.Time         // nothing is sent earlier
 }
 
 func newClient(config Config) (*client, error) {
@@ -218,7 +219,7 @@ func (c *client) build(ctx context.Context, r request) (*http.Request, string, e
 		return nil, "", fmt.Errorf("user %q: %w", c.config.User, err)
 	}
 	c.mu.Lock()
-	refused := c.refused == passphrase
+	refused := c.refused == sha256.Sum256([]byte(passphrase))
 	c.mu.Unlock()
 	if refused {
 		return nil, "", fmt.Errorf("%w: the device has refused this passphrase of user %q, nothing was sent: put the right one in place", key.ErrUnauthorized, c.config.User)
@@ -263,7 +264,7 @@ func (c *client) remember(ctx context.Context, status int, passphrase string) {
 	defer c.mu.Unlock()
 	switch status {
 	case http.StatusUnauthorized:
-		c.refused = passphrase
+		c.refused = sha256.Sum256([]byte(passphrase))
 		c.logger.ErrorContext(ctx, "credentials refused, sending nothing more with them", slog.String("user", c.config.User))
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		c.resumeAt = time.Now().Add(breather)

@@ -36,7 +36,7 @@ func softHSM(tb testing.TB, options ...nethsmtest.Option) *nethsmtest.Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too small on purpose
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func statusError(a *answer, secret bool) error {
 	if a.status >= 200 && a.status < 300 || a.status == http.StatusNotModified {
 		return nil
 	}
-	kind, advice := meaning(a.status)
+	advice, kind := meaning(a.status)
 	err := fmt.Errorf("%w: status %d: %s", kind, a.status, advice)
 	if words := deviceMessage(a.body); words != "" && !secret {
 		err = fmt.Errorf("%w (the device says: %q)", err, words)
@@ -32,28 +32,28 @@ func statusError(a *answer, secret bool) error {
 }
 
 // meaning is the table of reactions; no status is answered by repeating the request here.
-func meaning(status int) (kind error, advice string) {
+func meaning(status int) (advice string, kind error) {
 	switch status {
 	case http.StatusUnauthorized:
-		return key.ErrUnauthorized, "user name or passphrase is wrong: correct the credential, do not try others"
+		return "user name or passphrase is wrong: correct the credential, do not try others", key.ErrUnauthorized
 	case http.StatusForbidden:
-		return key.ErrMisconfigured, "the user may not do this: check its role, its namespace and the tags of user and key"
+		return "the user may not do this: check its role, its namespace and the tags of user and key", key.ErrMisconfigured
 	case http.StatusNotFound:
-		return key.ErrMisconfigured, "no such thing in the user's namespace: check the key id and the namespace"
+		return "no such thing in the user's namespace: check the key id and the namespace", key.ErrMisconfigured
 	case http.StatusPreconditionFailed:
-		return key.ErrLocked, "the device is locked, rebooted or not provisioned: have it unlocked"
+		return "the device is locked, rebooted or not provisioned: have it unlocked", key.ErrLocked
 	case http.StatusTooManyRequests:
-		return key.ErrThrottled, "a log-in failed less than a second ago: wait, and find out whose"
+		return "a log-in failed less than a second ago: wait, and find out whose", key.ErrThrottled
 	case http.StatusConflict:
-		return key.ErrMisconfigured, "it exists already"
+		return "it exists already", key.ErrMisconfigured
 	}
 	if status >= 300 && status < 400 {
-		return key.ErrMisconfigured, "the address redirects elsewhere and was not followed: correct the URL"
+		return "the address redirects elsewhere and was not followed: correct the URL", key.ErrMisconfigured
 	}
 	if status >= 500 && status != http.StatusNotImplemented {
-		return key.ErrUnavailable, "the device broke down while answering: wait, and look at its log"
+		return "the device broke down while answering: wait, and look at its log", key.ErrUnavailable
 	}
-	return key.ErrMisconfigured, "the device does not accept the request: check key type, mechanisms and firmware version"
+	return "the device does not accept the request: check key type, mechanisms and firmware version", key.ErrMisconfigured
 }
 
 // deviceMessage returns the device's own words from an error body: JSON {"message"}, or text. They come from outside

@@ -28,13 +28,13 @@ func administratorOrOperator(c *call) bool { return administrator(c) || operator
 // administratorOfUser is an administrator in the namespace of the user named; an R-administrator has also the users
 // whose namespace does not exist.
 func administratorOfUser(c *call) bool {
-	namespace, _ := split(c.arguments["user"])
+	namespace := namespaceOf(c.arguments["user"])
 	return administrator(c) && (namespace == c.namespace() || c.namespace() == "" && !c.contents.Namespaces[namespace])
 }
 
 // readerOfUser is the user itself, or an administrator who may look: in the namespace, or of the whole device.
 func readerOfUser(c *call) bool {
-	namespace, _ := split(c.arguments["user"])
+	namespace := namespaceOf(c.arguments["user"])
 	return administrator(c) && (namespace == c.namespace() || c.namespace() == "") || operator(c) && c.name == c.arguments["user"]
 }
 
@@ -44,16 +44,16 @@ func ownerOfPassphrase(c *call) bool {
 
 // namespace is the caller's: it decides which keys "keys" means.
 func (c *call) namespace() string {
-	namespace, _ := split(c.name)
-	return namespace
+	return namespaceOf(c.name)
 }
 
-// split takes "namespace~id" apart; the namespace of a plain id is "".
-func split(name string) (namespace, id string) {
-	if namespace, id, ok := strings.Cut(name, "~"); ok {
-		return namespace, id
+// namespaceOf returns the namespace of a user called "namespace~id", and "" for a plain id.
+func namespaceOf(name string) string {
+	namespace, _, ok := strings.Cut(name, "~")
+	if !ok {
+		return ""
 	}
-	return "", name
+	return namespace
 }
 
 func qualified(namespace, id string) string {

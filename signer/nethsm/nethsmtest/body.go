@@ -20,7 +20,7 @@ func decode(body []byte, value any) *reply {
 		err = json.Unmarshal(strict, value, json.RejectUnknownMembers(true))
 	}
 	if err != nil {
-		return refuse(message(http.StatusBadRequest, "Invalid data for JSON schema: %v", err))
+		return new(message(http.StatusBadRequest, "Invalid data for JSON schema: %v", err))
 	}
 	return nil
 }

@@ -37,21 +37,19 @@ func (c *call) check() *reply {
 	return nil
 }
 
-func refuse(answer reply) *reply { return &answer }
-
 func (c *call) checkState() *reply {
 	if c.contents.State&c.route.states == 0 {
-		return refuse(message(http.StatusPreconditionFailed, "Service not available"))
+		return new(message(http.StatusPreconditionFailed, "Service not available"))
 	}
 	return nil
 }
 
 func (c *call) checkMethod() *reply {
 	if !knownMethods[c.r.Method] {
-		return refuse(empty(http.StatusNotImplemented))
+		return new(empty(http.StatusNotImplemented))
 	}
 	if len(c.r.URL.RequestURI()) > maxURIBytes {
-		return refuse(empty(http.StatusRequestURITooLong))
+		return new(empty(http.StatusRequestURITooLong))
 	}
 	chosen, ok := c.route.methods[c.r.Method]
 	if !ok {
@@ -82,7 +80,7 @@ func (c *call) authenticate() *reply {
 	}
 	address := clientAddress(c.r)
 	if c.attempts.paused(address, name) {
-		return refuse(message(http.StatusTooManyRequests, "Too many requests"))
+		return new(message(http.StatusTooManyRequests, "Too many requests"))
 	}
 	u, ok := c.contents.Users[name]
 	if !ok || !u.Passphrase.matches(passphrase) {
@@ -98,10 +96,10 @@ func (c *call) checkRole() *reply {
 		return nil
 	}
 	if namespace := c.namespace(); namespace != "" && !c.contents.Namespaces[namespace] {
-		return refuse(empty(http.StatusForbidden)) // its users wait for the namespace to exist
+		return new(empty(http.StatusForbidden)) // its users wait for the namespace to exist
 	}
 	if !c.method.allow(c) {
-		return refuse(empty(http.StatusForbidden))
+		return new(empty(http.StatusForbidden))
 	}
 	return nil
 }
@@ -122,14 +120,14 @@ func (c *call) checkContentType() *reply {
 		ok = header == "" || media == typeJSON || media == typeBytes
 	}
 	if !ok {
-		return refuse(empty(http.StatusUnsupportedMediaType))
+		return new(empty(http.StatusUnsupportedMediaType))
 	}
 	return nil
 }
 
 func (c *call) checkLength() *reply {
 	if c.tooLarge {
-		return refuse(empty(http.StatusRequestEntityTooLarge))
+		return new(empty(http.StatusRequestEntityTooLarge))
 	}
 	return nil
 }
@@ -146,12 +144,12 @@ func (c *call) checkAccept() *reply {
 			return nil
 		}
 	}
-	return refuse(empty(http.StatusNotAcceptable))
+	return new(empty(http.StatusNotAcceptable))
 }
 
 func (c *call) checkExistence() *reply {
 	if c.method.needs != nil && !c.method.needs(c) {
-		return refuse(empty(http.StatusNotFound))
+		return new(empty(http.StatusNotFound))
 	}
 	return nil
 }

@@ -85,23 +85,23 @@ func generateKey(c *call) reply {
 
 func (c *call) checkNewKey(id string, tags []string, label string) *reply {
 	if !idPattern.MatchString(id) {
-		return refuse(message(http.StatusBadRequest, "Invalid key id"))
+		return new(message(http.StatusBadRequest, "Invalid key id"))
 	}
 	if slices.ContainsFunc(tags, func(tag string) bool { return !idPattern.MatchString(tag) }) {
-		return refuse(message(http.StatusBadRequest, "Invalid tag"))
+		return new(message(http.StatusBadRequest, "Invalid tag"))
 	}
 	if len(label) > maxLabelBytes {
-		return refuse(message(http.StatusBadRequest, "Label is longer than %d bytes", maxLabelBytes))
+		return new(message(http.StatusBadRequest, "Label is longer than %d bytes", maxLabelBytes))
 	}
 	if _, ok := c.keys()[id]; ok {
-		return refuse(message(http.StatusBadRequest, "Key with id %s already exists", id)) // for PUT the specification says 409
+		return new(message(http.StatusBadRequest, "Key with id %s already exists", id)) // for PUT the specification says 409
 	}
 	return nil
 }
 
 func (c *call) addKey(id string, k *key) *reply {
 	if err := k.parse(); err != nil {
-		return refuse(message(http.StatusBadRequest, "Invalid key: %v", err))
+		return new(message(http.StatusBadRequest, "Invalid key: %v", err))
 	}
 	slices.Sort(k.Tags)
 	c.keys()[id] = k

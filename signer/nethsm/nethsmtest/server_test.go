@@ -24,7 +24,7 @@ func TestTheTLSCertificateIsTheDevices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // read below
+	defer response.Body.Close()
 	if body, _ := io.ReadAll(response.Body); string(body) != `{"product":"NetHSM","vendor":"Nitrokey GmbH"}` {
 		t.Errorf("info is %s", body)
 	}
@@ -110,7 +110,7 @@ func TestADelayedAnswerEndsWithTheClient(t *testing.T) {
 	}
 	response, err := client.Do(request)
 	if err == nil {
-		response.Body.Close() //nolint:errcheck // the test has failed
+		response.Body.Close()
 	}
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)

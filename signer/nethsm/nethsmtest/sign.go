@@ -4,12 +4,12 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	_ "crypto/md5" // the modes PSS_MD5 and PSS_SHA1 exist on the device
+	_ "crypto/md5" // the mode PSS_MD5 exists on the device
 	"crypto/rand"
 	"crypto/rsa"
-	_ "crypto/sha1"
-	_ "crypto/sha256"
-	_ "crypto/sha512"
+	_ "crypto/sha1"   // PSS_SHA1
+	_ "crypto/sha256" // PSS_SHA224 and PSS_SHA256
+	_ "crypto/sha512" // PSS_SHA384 and PSS_SHA512
 	"fmt"
 	"net/http"
 	"slices"

@@ -170,7 +170,7 @@ func TestRandomGivesTheBytesAskedFor(t *testing.T) {
 		if status != 200 {
 			continue
 		}
-		response.Body.Close() //nolint:errcheck // in memory
+		response.Body.Close()
 		got := decode[map[string]string](t, s, a)
 		if data, err := base64.StdEncoding.DecodeString(got["random"]); err != nil || len(data) != length {
 			t.Errorf("%d bytes asked for, got %d and %v", length, len(data), err)

@@ -22,7 +22,7 @@ var (
 
 func checkPassphrase(name, text string) *reply {
 	if len(text) < minPassphraseBytes || len(text) > maxPassphraseBytes {
-		return refuse(message(http.StatusBadRequest, "passphrase %s is not >= %d and <= %d characters", name, minPassphraseBytes, maxPassphraseBytes))
+		return new(message(http.StatusBadRequest, "passphrase %s is not >= %d and <= %d characters", name, minPassphraseBytes, maxPassphraseBytes))
 	}
 	return nil
 }
@@ -45,7 +45,7 @@ func listUsers(c *call) reply {
 	}
 	items := []item{}
 	for name := range c.contents.Users {
-		if namespace, _ := split(name); c.namespace() == "" || namespace == c.namespace() {
+		if namespace := namespaceOf(name); c.namespace() == "" || namespace == c.namespace() {
 			items = append(items, item{name})
 		}
 	}
@@ -68,7 +68,7 @@ func (c *call) createUser(name string, withBody bool) reply {
 	if !userPattern.MatchString(name) {
 		return message(http.StatusBadRequest, "Invalid user id")
 	}
-	namespace, _ := split(name)
+	namespace := namespaceOf(name)
 	switch {
 	case namespace == c.namespace():
 	case c.namespace() != "":
