@@ -48,10 +48,8 @@ func CheckArtifactName(s string) error {
 	if s == "" || len(s) > MaxArtifactName {
 		return malformed("artifact name of %d bytes, 1 to %d allowed", len(s), MaxArtifactName)
 	}
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c > '~' || c == '/' || c == '\\' {
-			return malformed("artifact name %q holds a path separator, a space or a character outside printable ASCII", clip(s))
-		}
+	if !printableASCII(s) || strings.ContainsAny(s, `/\`) {
+		return malformed("artifact name %q holds a path separator, a space or a character outside printable ASCII", clip(s))
 	}
 	if c := s[0]; !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9') {
 		return malformed("artifact name %q does not start with a letter or digit", clip(s))
@@ -63,14 +61,21 @@ func (a Artifact) check() error {
 	if err := CheckArtifactName(a.Name); err != nil {
 		return err
 	}
-	if a.Kind == "" || len(a.Kind) > maxKind || strings.Trim(a.Kind, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
-		return malformed("artifact %q: kind %q", a.Name, clip(a.Kind))
+	if err := checkKind(a.Kind); err != nil {
+		return malformed("artifact %q: %w", a.Name, err)
 	}
 	if a.Size < 0 || a.Size > MaxArtifactSize {
 		return malformed("artifact %q: size %d", a.Name, a.Size)
 	}
 	if a.SHA256.IsZero() || a.SHA512.IsZero() {
 		return malformed("artifact %q: digest missing", a.Name)
+	}
+	return nil
+}
+
+func checkKind(kind string) error {
+	if kind == "" || len(kind) > maxKind || strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
+		return malformed("kind %q", clip(kind))
 	}
 	return nil
 }
@@ -132,17 +137,21 @@ func ParseArtifacts(data []byte) (Artifacts, error) {
 // HashArtifact reads r to its end, once, and returns the artifact and its
 // SHA-512 state. It needs constant memory whatever the size.
 func HashArtifact(r io.Reader, name, kind string) (Artifact, State, error) {
+	// Before the hours that a large file may take.
+	if err := CheckArtifactName(name); err != nil {
+		return Artifact{}, nil, err
+	}
+	if err := checkKind(kind); err != nil {
+		return Artifact{}, nil, fmt.Errorf("artifact %q: %w", name, err)
+	}
 	h256, h512 := sha256.New(), sha512.New()
 	size, err := io.Copy(io.MultiWriter(h256, h512), r)
 	if err != nil {
-		return Artifact{}, nil, fmt.Errorf("hashing artifact %q: %w", clip(name), err)
+		return Artifact{}, nil, fmt.Errorf("hashing artifact %q: %w", name, err)
 	}
 	a := Artifact{Kind: kind, Name: name, Size: size}
 	h256.Sum(a.SHA256[:0])
 	h512.Sum(a.SHA512[:0])
-	if err := a.check(); err != nil {
-		return Artifact{}, nil, err
-	}
 	state, err := stateOf(h512)
 	if err != nil {
 		return Artifact{}, nil, fmt.Errorf("hashing artifact %q: %w", name, err)

@@ -36,17 +36,21 @@ func UnmarshalStrict(data []byte, limit int, v any) error {
 		return fmt.Errorf("%w: %d bytes, at most %d allowed", ErrMalformed, len(data), limit)
 	}
 	if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return quoted(err)
 	}
 	again, err := MarshalCanonical(v)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return quoted(err)
 	}
 	if !bytes.Equal(data, again) {
 		return fmt.Errorf("%w: %w", ErrMalformed, errNotCanonical)
 	}
 	return nil
 }
+
+// quoted bounds an error that may quote the input at any length, an unknown
+// member's name for one: hostile bytes must not fill logs and rejections.
+func quoted(err error) error { return malformed("%s", clip(err.Error())) }
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrMalformed, fmt.Errorf(format, args...))

@@ -36,6 +36,18 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 // identifies nothing.
 func (d Digest) Short() string { return hex.EncodeToString(d[:6]) }
 
+// checkDistinct refuses a list that names something twice or nothing at all.
+func checkDistinct(list []Digest) error {
+	seen := make(map[Digest]bool, len(list))
+	for _, d := range list {
+		if d.IsZero() || seen[d] {
+			return malformed("digest %s is listed twice or empty", d.Short())
+		}
+		seen[d] = true
+	}
+	return nil
+}
+
 // MarshalText implements encoding.TextMarshaler.
 func (d Digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
 

@@ -3,6 +3,7 @@ package attest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -16,14 +17,14 @@ const (
 
 // Limits of envelopes.
 const (
-	// MaxPayload bounds a payload: a decision over 1,024 artifacts has about 300 KiB.
+	// MaxPayload bounds a payload: the largest decision has about 450 KiB.
 	MaxPayload = 512 << 10
 	// MaxEnvelope bounds an encoded envelope: the payload in base64 and its signatures.
 	MaxEnvelope = MaxPayload/3*4 + 64<<10
 	// MaxSignatures bounds the signatures of a policy or an approval.
 	MaxSignatures = 64
 
-	maxKeyID     = 128
+	maxKeyID     = 320 // the longest verifier key
 	maxSignature = 256
 )
 
@@ -71,15 +72,20 @@ func (e *Envelope) check() error {
 		if len(s.Sig) == 0 || len(s.Sig) > maxSignature {
 			return malformed("signature of %d bytes, 1 to %d allowed", len(s.Sig), maxSignature)
 		}
-		if len(s.KeyID) > maxKeyID {
-			return malformed("keyid of %d bytes, at most %d allowed", len(s.KeyID), maxKeyID)
+		if len(s.KeyID) > maxKeyID || !printableASCII(s.KeyID) {
+			return malformed("keyid is longer than %d bytes or not printable ASCII", maxKeyID)
 		}
 	}
 	return nil
 }
 
 // Encode returns the envelope in canonical JSON: the bytes that [ParseEnvelope] reads.
-func (e *Envelope) Encode() ([]byte, error) { return MarshalCanonical(e) }
+func (e *Envelope) Encode() ([]byte, error) {
+	if err := e.check(); err != nil {
+		return nil, fmt.Errorf("encoding envelope: %w", err)
+	}
+	return MarshalCanonical(e)
+}
 
 // Digest returns the digest of the statement in the envelope: the SHA-256 of the payload.
 func (e *Envelope) Digest() Digest { return SHA256(e.Payload) }
@@ -121,14 +127,20 @@ func (e *Envelope) SignedBy(keys []VerifierKey) []VerifierKey {
 	return by
 }
 
-// AddSignature signs the payload with key beside the signatures that are there.
+// AddSignature signs the payload with key beside the signatures that are
+// there. After an error the envelope is as it was.
 func (e *Envelope) AddSignature(key SigningKey) error {
 	sig, err := key.Sign(e.PAE())
 	if err != nil {
 		return err
 	}
-	e.Signatures = append(e.Signatures, Signature{KeyID: key.String(), Sig: sig})
-	return e.check()
+	more := *e
+	more.Signatures = append(slices.Clip(e.Signatures), Signature{KeyID: key.String(), Sig: sig})
+	if err := more.check(); err != nil {
+		return fmt.Errorf("adding signature: %w", err)
+	}
+	*e = more
+	return nil
 }
 
 // Seal puts payload into an envelope and signs it with key.

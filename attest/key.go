@@ -107,7 +107,7 @@ func ParseVerifierKey(s string) (VerifierKey, error) {
 		return VerifierKey{}, malformed("verifier key %q: unknown %v", clip(name), Algorithm(data[0]))
 	}
 	if err != nil {
-		return VerifierKey{}, fmt.Errorf("verifier key %q: %w", clip(name), err)
+		return VerifierKey{}, malformed("verifier key %q: %w", clip(name), err)
 	}
 	if k.String() != s {
 		return VerifierKey{}, malformed("verifier key %q: key id %q, want %08x", clip(name), clip(id), k.ID())

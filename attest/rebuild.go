@@ -35,10 +35,11 @@ const (
 
 var isolationOrder = []Isolation{IsolationNone, IsolationUID, IsolationUserns, IsolationBwrap}
 
-// AtLeast reports whether i is least or stronger. An unknown level is weaker than all.
+// AtLeast reports whether i is least or stronger. An unknown level on either
+// side makes it false: nothing passes by a word that nobody knows.
 func (i Isolation) AtLeast(least Isolation) bool {
-	at := slices.Index(isolationOrder, i)
-	return at >= 0 && at >= slices.Index(isolationOrder, least)
+	at, bar := slices.Index(isolationOrder, i), slices.Index(isolationOrder, least)
+	return bar >= 0 && at >= bar
 }
 
 // Valid reports whether i is one of the known levels.

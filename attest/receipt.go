@@ -32,7 +32,7 @@ type receiptPredicate struct {
 const statementsSubject = "statements"
 
 func (p receiptPredicate) subject() ([]subject, error) {
-	data, err := MarshalCanonical(append(slices.Clone(p.Counted), p.Late...))
+	data, err := MarshalCanonical(slices.Concat(p.Counted, p.Late))
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +51,9 @@ func (r Receipt) Check() error {
 	}
 	if r.Issued.IsZero() {
 		return fmt.Errorf("receipt: %w", malformed("time missing"))
+	}
+	if err := checkDistinct(slices.Concat(r.Counted, r.Late)); err != nil {
+		return fmt.Errorf("receipt: %w", err)
 	}
 	return nil
 }

@@ -1,10 +1,6 @@
 package attest
 
-import (
-	"net/url"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Limits of recipes.
 const (
@@ -49,8 +45,8 @@ func (r Recipe) Check() error {
 		if err := checkText("parameter name", k); err != nil {
 			return malformed("recipe: %w", err)
 		}
-		if len(v) > maxParameter || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-			return malformed("recipe: parameter %q is longer than %d bytes or holds a control character", k, maxParameter)
+		if len(v) > maxParameter || !printable(v) {
+			return malformed("recipe: parameter %q is longer than %d bytes, not UTF-8 or holds a control character", k, maxParameter)
 		}
 	}
 	if len(r.Sources) == 0 || len(r.Sources) > maxSources {
@@ -85,13 +81,29 @@ func (s Source) check() error {
 		return malformed("source %q: %d URLs, at most %d allowed", s.Name, len(s.URLs), maxURLs)
 	}
 	for _, u := range s.URLs {
-		parsed, err := url.Parse(u)
-		if err != nil || len(u) > maxURL || parsed.User != nil || parsed.Fragment != "" ||
-			!slices.Contains([]string{"https", "http", "file"}, parsed.Scheme) {
+		if !plainURL(u) {
 			return malformed("source %q: %q is not a plain https, http or file URL", s.Name, clip(u))
 		}
 	}
 	return nil
+}
+
+// plainURL reports whether u is an absolute URL without credentials and
+// fragment. Package net/url would decide differently from one Go version to
+// the next.
+func plainURL(u string) bool {
+	if len(u) > maxURL || !printableASCII(u) || strings.ContainsAny(u, "#\"<>\\^`{|}") {
+		return false
+	}
+	scheme, rest, _ := strings.Cut(u, "://")
+	host, _, ok := strings.Cut(rest, "/")
+	switch scheme {
+	case "https", "http":
+		return ok && host != "" && !strings.ContainsAny(host, "@?")
+	case "file":
+		return ok && host == ""
+	}
+	return false
 }
 
 // SourceDigest names the source whatever the mirrors: the SHA-256 of the

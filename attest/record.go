@@ -49,8 +49,11 @@ func (r Record) Check() error {
 	if !slices.Contains([]RecordKind{RecordPolicy, RecordWithdrawal, RecordEquivocation}, r.Kind) {
 		return fmt.Errorf("record: %w", malformed("kind %q", clip(string(r.Kind))))
 	}
-	if len(r.Bodies) == 0 || len(r.Bodies) > maxRecordBodies || slices.ContainsFunc(r.Bodies, Digest.IsZero) {
-		return fmt.Errorf("record: %w", malformed("%d bodies, 1 to %d allowed, none empty", len(r.Bodies), maxRecordBodies))
+	if len(r.Bodies) == 0 || len(r.Bodies) > maxRecordBodies || r.Kind == RecordEquivocation && len(r.Bodies) != 2 {
+		return fmt.Errorf("record: %w", malformed("%d bodies, 1 to %d allowed, two for an equivocation", len(r.Bodies), maxRecordBodies))
+	}
+	if err := checkDistinct(r.Bodies); err != nil {
+		return fmt.Errorf("record: %w", err)
 	}
 	return nil
 }

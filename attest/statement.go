@@ -95,9 +95,13 @@ func open[S any](what string, e *Envelope, parse func([]byte) (S, error), author
 	if err != nil {
 		return none, err
 	}
-	key, err := keys(author(s))
+	name := author(s)
+	key, err := keys(name)
 	if err != nil {
 		return none, fmt.Errorf("opening %s: %w", what, err)
+	}
+	if key.Name() != name {
+		return none, fmt.Errorf("opening %s: author is %q, key is of %q", what, name, key.Name())
 	}
 	if err := e.Verify(key); err != nil {
 		return none, fmt.Errorf("opening %s: %w", what, err)

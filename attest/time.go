@@ -41,7 +41,7 @@ func (t Time) MarshalText() ([]byte, error) {
 func (t *Time) UnmarshalText(text []byte) error {
 	parsed, err := time.Parse(timeLayout, string(text))
 	if err != nil || parsed.Unix() < 0 || parsed.Format(timeLayout) != string(text) {
-		return malformed("time %q is not of the form %s", text, timeLayout)
+		return malformed("time %q is not of the form %s", clip(string(text)), timeLayout)
 	}
 	*t = At(parsed)
 	return nil

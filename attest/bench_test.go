@@ -1,0 +1,52 @@
+package attest_test
+
+import (
+	"io"
+	"testing"
+
+	"github.com/reprosign/reprosign/attest"
+)
+
+// zeros is a file of any size that costs nothing to read.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+func BenchmarkOpenRebuild(b *testing.B) {
+	key := edKey(b, "alpha", 3)
+	e, err := rebuild().Seal(key)
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys := keyring(key)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := attest.OpenRebuild(e, keys); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkHashArtifact64MiB(b *testing.B) {
+	const size = 64 << 20
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := attest.HashArtifact(io.LimitReader(zeros{}, size), "file", "deb"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkParseArtifacts1024(b *testing.B) {
+	data, err := artifacts(attest.MaxArtifacts).Encode()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if _, err := attest.ParseArtifacts(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
