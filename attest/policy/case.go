@@ -1,14 +1,8 @@
 package policy
 
 import (
-	"time"
-
 	"github.com/reprosign/reprosign/attest"
 )
-
-// Grace is how long after its deadline a release whose quorum is complete may
-// still be decided.
-const Grace = 10 * time.Minute
 
 // Case is everything that a verdict follows from. Whoever makes one has
 // verified every envelope under the case's policy before: the request, the

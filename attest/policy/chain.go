@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/reprosign/reprosign/attest"
@@ -15,8 +16,11 @@ var (
 	ErrTwoPolicies = errors.New("two policies with one serial")
 	// ErrNotSigned says that too few of the admins who had to sign a policy did.
 	ErrNotSigned = errors.New("too few admins signed the policy")
-	// ErrStale says that a policy is older than the newest one, and unknown.
-	ErrStale = errors.New("policy is older than the newest one")
+	// ErrStale says that a policy is unknown, and older than one that is known.
+	ErrStale = errors.New("policy is older than what is known")
+	// ErrBroken says that a policy does not follow the one before it: another
+	// one was signed in between, or its previous digest is mistaken.
+	ErrBroken = errors.New("policy does not follow the one before")
 )
 
 // Version is a policy that its admins signed, with the digest that openings
@@ -50,9 +54,11 @@ func Pin(e *attest.Envelope) (*Chain, error) {
 
 // Add appends a newer policy. The thresholds of the newest policy's admins and
 // of its own must both have signed it. Its serial must be higher; serials may
-// be skipped, but the very next serial must name the newest policy's digest.
-// A known policy is not added twice, and that is no error. Another policy
-// under a known serial is [ErrTwoPolicies].
+// be skipped, but the very next one must name the newest policy's digest. A
+// known policy is not added twice, and that is no error.
+//
+// Another policy under a known serial, signed by those who could, is
+// [ErrTwoPolicies]; an unknown one with a lower serial is [ErrStale].
 func (c *Chain) Add(e *attest.Envelope) error {
 	v, err := read(e)
 	if err != nil {
@@ -60,42 +66,48 @@ func (c *Chain) Add(e *attest.Envelope) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if slices.ContainsFunc(c.versions, func(old *Version) bool { return old.Digest == v.Digest }) {
+		return nil
+	}
 	if err := c.follows(v); err != nil {
-		if errors.Is(err, errKnown) {
-			return nil
-		}
 		return fmt.Errorf("adding policy %d: %w", v.Serial, err)
 	}
 	c.versions = append(c.versions, v)
 	return nil
 }
 
-var errKnown = errors.New("known already")
-
+// follows checks v against the policy it would follow: the newest one with a
+// lower serial. Signatures come first, so that nobody else can raise the alarm
+// of two policies.
 func (c *Chain) follows(v *Version) error {
-	newest := c.versions[len(c.versions)-1]
+	pinned, newest := c.versions[0], c.versions[len(c.versions)-1]
+	if v.Serial < pinned.Serial {
+		return fmt.Errorf("%w: policy %d is pinned", ErrStale, pinned.Serial)
+	}
+	before := pinned
 	for _, old := range c.versions {
-		if old.Digest == v.Digest {
-			return errKnown
+		if old.Serial < v.Serial {
+			before = old
 		}
 	}
-	// Who could not have signed this policy must not be able to raise an alarm with it.
-	if err := newest.Admins.signed(v.Envelope); err != nil {
-		return fmt.Errorf("the admins of policy %d: %w", newest.Serial, err)
+	if err := before.Admins.signed(v.Envelope); err != nil {
+		return fmt.Errorf("admins of policy %d: %w", before.Serial, err)
 	}
 	if err := v.Admins.signed(v.Envelope); err != nil {
 		return fmt.Errorf("its own admins: %w", err)
 	}
 	for _, old := range c.versions {
 		if old.Serial == v.Serial {
-			return fmt.Errorf("%w: %s and %s", ErrTwoPolicies, old.Digest.Short(), v.Digest.Short())
+			return fmt.Errorf("%w: %s is known, %s is new; stop and ask the admins who signed both",
+				ErrTwoPolicies, old.Digest.Short(), v.Digest.Short())
 		}
 	}
 	if v.Serial < newest.Serial {
-		return fmt.Errorf("%w, %d", ErrStale, newest.Serial)
+		return fmt.Errorf("%w: policy %d is in force", ErrStale, newest.Serial)
 	}
 	if v.Serial == newest.Serial+1 && v.Previous != newest.Digest {
-		return fmt.Errorf("%w: it names %s as the policy before, but that is %s", ErrTwoPolicies, v.Previous.Short(), newest.Digest.Short())
+		return fmt.Errorf("%w: it names %s as policy %d, known is %s",
+			ErrBroken, v.Previous.Short(), newest.Serial, newest.Digest.Short())
 	}
 	return nil
 }

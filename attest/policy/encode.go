@@ -6,9 +6,6 @@ import (
 	"github.com/reprosign/reprosign/attest"
 )
 
-// MaxPolicy bounds a policy, as canonical JSON and as YAML, in bytes.
-const MaxPolicy = 256 << 10
-
 // Parse reads what admins signed: the canonical JSON of a valid policy.
 func Parse(payload []byte) (Policy, error) {
 	var p Policy

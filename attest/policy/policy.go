@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"strings"
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
@@ -107,3 +108,14 @@ type Seconds int64
 
 // Duration returns s as a time.Duration.
 func (s Seconds) Duration() time.Duration { return time.Duration(s) * time.Second }
+
+// String returns the duration in its shortest form: 90s, 30m, 24h.
+func (s Seconds) String() string {
+	text := s.Duration().String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-len(zero)+1]
+		}
+	}
+	return text
+}
