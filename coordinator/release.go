@@ -64,11 +64,19 @@ type NewRelease struct {
 	Envelope   *attest.Envelope
 	Entry      Entry
 	Suite      string
-	Rebuilders []string // who may vote
-	Operators  int      // m
-	Threshold  int      // n
+	Invited    []Invited // who may vote
+	Operators  int       // m
+	Threshold  int       // n
 	MaxDissent int
 	Settle     time.Duration
+	Retries    int // attempts that may follow the first
+}
+
+// Invited is a rebuilder that may vote on a release, with its operator under
+// the policy the opening names.
+type Invited struct {
+	Rebuilder string
+	Operator  string
 }
 
 // Entry is one log entry on its way into the log: the leaf and the envelopes
@@ -98,6 +106,7 @@ const (
 	AfterDeadline  Disposition = "after-deadline"  // rejected
 	UnknownRelease Disposition = "unknown-release" // rejected
 	NotInvited     Disposition = "not-invited"     // rejected: not a rebuilder of this release
+	TooMany        Disposition = "too-many"        // rejected: this rebuilder has said enough about this release
 	Contradicts    Disposition = "contradicts"     // kept as proof of equivocation
 )
 
@@ -154,15 +163,38 @@ type Job struct {
 	Artifacts   attest.Artifacts
 	States      []attest.State
 	Missing     []string // artifacts without their one signature
-	LogIndex    int64
-	Attempts    int
+	LogIndex    int64    // where the decision is in the log
+	Attempts    int      // how often the job was leased, this time included
 }
 
 // Made is what the signer answered to a job.
 type Made struct {
 	Job        Job
 	Signatures map[string][]byte // by artifact name
-	Envelope   *attest.Envelope  // signatures-made statement; nil when nothing was missing
-	Entry      *Entry
-	Evidence   []byte // the release's bundle
+	// Certificate is the certificate of the job, binary; it is kept for bundles.
+	Certificate []byte
+	Envelope    *attest.Envelope // signatures-made statement; nil when nothing was missing
+	Entry       *Entry
+	Evidence    []byte // the release's bundle
+}
+
+// Parts is what an evidence bundle holds beside a job's own envelopes.
+type Parts struct {
+	Claim        *attest.Claim
+	Votes        []*attest.Envelope // the accepted ones, in the decision's order
+	OpeningIndex int64              // log index of the opening
+	Signatures   []PriorSignature   // stored already, of any certificate, for these artifacts
+	Certificates map[string][]byte  // binary, by fingerprint, of those signatures
+}
+
+// PriorSignature is a signature that an artifact has already. It was made on
+// the decision that first reached the log, which may be another release's.
+type PriorSignature struct {
+	Artifact    string // name in this release
+	Certificate string
+	Kind        attest.SignatureKind
+	Signature   []byte
+	Release     attest.Digest
+	Decision    *attest.Envelope
+	LogIndex    int64
 }

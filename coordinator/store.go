@@ -66,6 +66,8 @@ type Store interface {
 	// Unopened returns requests whose next attempt must be opened (none yet, or
 	// the last one expired with attempts left), with the number of that attempt.
 	Unopened(ctx context.Context, limit int) ([]Submission, []int, error)
+	// Abandon ends a request whose next attempt the policy no longer admits.
+	Abandon(ctx context.Context, request attest.Digest, reason string) error
 	// UnpublishedTasks returns releases whose tasks have to be (re)published.
 	UnpublishedTasks(ctx context.Context, limit int) ([]*Release, error)
 	// TasksPublished notes that they were.
@@ -86,8 +88,10 @@ type Store interface {
 	// artifacts are reserved for its suite and source; if a name has another
 	// content or source there, the release goes to Conflict instead.
 	Evaluate(ctx context.Context, limit int, judge func(Case, attest.Time) Transition) (int, error)
-	// NextDue returns when the earliest release falls due; zero if none.
-	NextDue(ctx context.Context) (time.Time, error)
+	// NextDue returns when the earliest item of a topic falls due that no
+	// notification will announce: a settle time, a deadline, the end of a lease
+	// or of a back-off. Zero if there is none.
+	NextDue(ctx context.Context, topic Topic) (time.Time, error)
 
 	// ClaimUndecided leases closed releases for the signer.
 	ClaimUndecided(ctx context.Context, limit int, lease time.Duration) ([]Undecided, error)
@@ -98,8 +102,11 @@ type Store interface {
 	// shown, or expired for good (and the next attempt, if retry).
 	Undecide(ctx context.Context, release attest.Digest, fence int64, reason string, again time.Time, expire, retry bool) error
 
-	// ClaimJobs leases signing jobs of logged releases.
+	// ClaimJobs leases signing jobs of logged releases, one per release at a time.
 	ClaimJobs(ctx context.Context, limit int, lease time.Duration) ([]Job, error)
+	// Parts returns what a decided release's evidence bundle is made of, beside
+	// what its job holds.
+	Parts(ctx context.Context, release attest.Digest) (*Parts, error)
 	// FinishJob stores signatures, their statement and its log entry, and the
 	// evidence; the release is Signed when its last certificate has signed.
 	FinishJob(ctx context.Context, m Made) error
@@ -115,10 +122,11 @@ type Store interface {
 	UnloggedEquivocations(ctx context.Context, limit int) ([]Equivocation, error)
 	LogEquivocation(ctx context.Context, e Equivocation, entry Entry) error
 
-	// Events returns state changes after a sequence number, oldest first, for
-	// publication; EventsPublished moves the mark.
+	// UnpublishedEvents returns state changes that wait for publication,
+	// oldest first; EventsPublished notes by sequence number which are out.
+	// There is no mark to move: numbers may commit out of order.
 	UnpublishedEvents(ctx context.Context, limit int) ([]Event, error)
-	EventsPublished(ctx context.Context, upTo int64) error
+	EventsPublished(ctx context.Context, sequences []int64) error
 }
 
 // Rejected is a rejection on its way into the store. Envelope is the sealed
@@ -143,7 +151,7 @@ type Equivocation struct {
 
 // Event is a state change.
 type Event struct {
-	Sequence int64
+	Sequence int64 // unique, not gapless, not in the order of commits
 	Release  attest.Digest
 	Suite    string
 	State    State

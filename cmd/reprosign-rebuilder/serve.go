@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/internal/config"
+	"github.com/reprosign/reprosign/internal/observe"
+	"github.com/reprosign/reprosign/rebuilder"
+	"github.com/reprosign/reprosign/rebuilder/backend"
+	"github.com/reprosign/reprosign/rebuilder/sandbox"
+)
+
+// settings are the agent's; deploy/config/rebuilder.toml explains each.
+type settings struct {
+	Name    string          `toml:"name" help:"the rebuilder's name in the policy"`
+	Policy  string          `toml:"policy" help:"file with the pinned, signed policy"`
+	Key     string          `toml:"key" help:"file with the attestation key"`
+	Spool   string          `toml:"spool" help:"directory of this agent's spool"`
+	Slots   int             `toml:"slots" help:"builds at one time"`
+	Timeout config.Duration `toml:"timeout" help:"longest time of one build"`
+	Drain   config.Duration `toml:"drain" help:"how long builds may go on after the agent was told to stop"`
+	Listen  string          `toml:"listen" help:"address for metrics and health"`
+	Log     struct {
+		Format string `toml:"format" help:"text or json"`
+		Level  string `toml:"level" help:"debug, info, warn or error"`
+	} `toml:"log"`
+	NATS struct {
+		URL  string `toml:"url" help:"address of the message bus"`
+		Seed string `toml:"seed" help:"file with the nkey seed"`
+		CA   string `toml:"ca" help:"file with the certificate authority of the bus"`
+	} `toml:"nats"`
+	Sandbox struct {
+		Level    string   `toml:"level" help:"auto, bwrap, userns, uid or none"`
+		Insecure bool     `toml:"insecure" help:"permit level none; such votes never count"`
+		WorkDir  string   `toml:"work_dir" help:"directory for builds"`
+		Secrets  []string `toml:"secrets" help:"further files that no build may read"`
+		ReadOnly []string `toml:"read_only" help:"further host directories that builds may read"`
+		UIDBase  int      `toml:"uid_base" help:"first user id of builds, for an agent that is root"`
+		UIDCount int      `toml:"uid_count" help:"number of user ids of builds"`
+	} `toml:"sandbox"`
+	Debian struct {
+		Enabled   bool     `toml:"enabled" help:"build Debian source packages"`
+		FileRoots []string `toml:"file_roots" help:"directories that file URLs of sources may name"`
+	} `toml:"debian"`
+	Golang struct {
+		Go    string `toml:"go" help:"the go command; empty disables the back-end"`
+		Proxy string `toml:"proxy" help:"GOPROXY for fetching modules"`
+		SumDB string `toml:"sumdb" help:"GOSUMDB for fetching modules"`
+		Cache string `toml:"cache" help:"directory for compiled packages; empty builds cold"`
+	} `toml:"golang"`
+	// Commands are in the file alone: a list of tables has no flag.
+	Commands []command `toml:"command"`
+}
+
+// command is an executable of the command back-end, pinned by digest.
+type command struct {
+	Name    string        `toml:"name"`
+	Path    string        `toml:"path"`
+	SHA256  attest.Digest `toml:"sha256"`
+	Network bool          `toml:"network"`
+}
+
+func defaults() settings {
+	s := settings{Slots: 1, Drain: config.Duration(time.Minute)}
+	s.Log.Format, s.Log.Level = "text", "info"
+	s.Sandbox.Level = "auto"
+	s.Golang.Proxy, s.Golang.SumDB = "https://proxy.golang.org", "sum.golang.org"
+	return s
+}
+
+func newCommand(environ []string) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:           "reprosign-rebuilder",
+		Short:         "Build releases and sign what came out",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file (TOML)")
+	if err := config.Flags(cmd.Flags(), defaults()); err != nil {
+		panic(err) // a wrong tag in settings, seen at the first start
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		s, err := config.Load(config.Source{File: file, Environ: environ, Flags: cmd.Flags()}, defaults())
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), s)
+	}
+	return cmd
+}
+
+func serve(ctx context.Context, s settings) error {
+	log, err := observe.NewLogger(os.Stderr, s.Log.Format, s.Log.Level)
+	if err != nil {
+		return err
+	}
+	trust, err := config.LoadPolicy(s.Policy)
+	if err != nil {
+		return err
+	}
+	key, err := config.LoadKey(s.Key, s.Name)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	var link atomic.Pointer[bus.Conn]
+	connected := observe.Check{Name: "nats", Run: func(context.Context) error {
+		if conn := link.Load(); conn == nil || !conn.Connected() {
+			return errors.New("not connected")
+		}
+		return nil
+	}}
+	return observe.Run(ctx, observe.Options{
+		Listen: s.Listen, Registry: registry, Ready: []observe.Check{connected}, Logger: log,
+	}, func(ctx context.Context, ready func()) error {
+		spool, err := rebuilder.OpenSpool(s.Spool)
+		if err != nil {
+			return err
+		}
+		defer spool.Close() //nolint:errcheck // only releases a lock
+		box, err := openSandbox(ctx, s, log)
+		if err != nil {
+			return err
+		}
+		// The connection outlives ctx: a draining agent still publishes.
+		conn, err := bus.Connect(ctx, bus.Config{
+			URL: s.NATS.URL, CAFile: s.NATS.CA, SeedFile: s.NATS.Seed, Logger: log,
+			Identity: bus.Identity{Role: bus.RoleRebuilder, Name: s.Name},
+		})
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		link.Store(conn)
+		agent, err := rebuilder.New(rebuilder.Config{
+			Name: s.Name, Key: key, Trust: trust, Bus: conn, Spool: spool, Sandbox: box, Slots: s.Slots,
+			Backends: backends(s), Timeout: time.Duration(s.Timeout), Drain: time.Duration(s.Drain), Log: log,
+		})
+		if err != nil {
+			return err
+		}
+		registry.MustRegister(append(agent.Collectors(), conn.Collectors()...)...)
+		log.Info("agent ready", "rebuilder", s.Name, "isolation", box.Level(), "slots", s.Slots, "policy", trust.Newest().Serial)
+		ready()
+		return agent.Run(ctx)
+	})
+}
+
+// openSandbox probes with all that the agent has to hide.
+func openSandbox(ctx context.Context, s settings, log *slog.Logger) (*sandbox.Sandbox, error) {
+	level := sandbox.Auto
+	if s.Sandbox.Level != "auto" {
+		level = attest.Isolation(s.Sandbox.Level)
+	}
+	secrets := append([]string{s.Key, s.NATS.Seed, s.Spool}, s.Sandbox.Secrets...)
+	return sandbox.Open(ctx, sandbox.Config{
+		Level: level, Insecure: s.Sandbox.Insecure, WorkDir: s.Sandbox.WorkDir, Secrets: secrets,
+		ReadOnly: s.Sandbox.ReadOnly, UIDBase: uint32(s.Sandbox.UIDBase), UIDCount: uint32(s.Sandbox.UIDCount), Log: log, //nolint:gosec // checked by Open
+	})
+}
+
+func backends(s settings) []backend.Backend {
+	fetcher := backend.Fetcher{FileRoots: s.Debian.FileRoots}
+	var all []backend.Backend
+	if s.Debian.Enabled {
+		all = append(all, backend.Debian(fetcher))
+	}
+	if s.Golang.Go != "" {
+		all = append(all, backend.Golang(backend.GolangConfig{
+			Go: s.Golang.Go, Proxy: s.Golang.Proxy, SumDB: s.Golang.SumDB, Cache: s.Golang.Cache,
+		}))
+	}
+	if len(s.Commands) > 0 {
+		executables := map[string]backend.Executable{}
+		for _, c := range s.Commands {
+			executables[c.Name] = backend.Executable{Path: c.Path, SHA256: c.SHA256, Network: c.Network}
+		}
+		all = append(all, backend.Command(fetcher, executables))
+	}
+	return all
+}

@@ -1,0 +1,72 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
+)
+
+// evaluateBatch bounds the releases that one transaction judges.
+const evaluateBatch = 256
+
+// evaluate judges every release that is due: whose votes may decide it, whose
+// settle time or deadline has passed.
+func (c *Coordinator) evaluate(ctx context.Context) error {
+	for {
+		n, err := c.store.Evaluate(ctx, evaluateBatch, c.judge)
+		if err != nil || n < evaluateBatch {
+			return err
+		}
+	}
+}
+
+// judge turns the verdict on a case into what the store does with it. It is
+// called under the release's lock, so nothing can be counted beside it.
+func (c *Coordinator) judge(k Case, at attest.Time) Transition {
+	version, known := c.trust.ByDigest(k.Opening.Policy)
+	if !known {
+		// Stored by another replica a moment ago; its notification loads it.
+		return Transition{State: Building, Reason: "waiting for the coordinator to load the policy", Due: at.Add(policyLag)}
+	}
+	if newest := c.trust.Newest(); newest.Digest != version.Digest {
+		return Transition{
+			State: Expired, Retry: true,
+			Reason: fmt.Sprintf("policy %d was superseded by policy %d", version.Serial, newest.Serial),
+		}
+	}
+	k.Policy = version
+	verdict := policy.Evaluate(k.Case, at)
+	t := Transition{State: Building, Reason: verdict.Explanation, Due: verdict.Next, Retry: verdict.Retry}
+	switch verdict.Outcome {
+	case policy.Waiting:
+	case policy.Held:
+		t.State = Held
+	case policy.Conflict:
+		t.State = Conflict
+	case policy.Expired:
+		t.State = Expired
+	case policy.Withdrawn:
+		t.State = Withdrawn
+	case policy.Agreed:
+		t.Close, t.Set = true, verdict.Set
+		if err := c.acceptable(version, k, verdict.Set); err != nil {
+			t.Close, t.State, t.Reason = false, Conflict, err.Error()
+		}
+	}
+	return t
+}
+
+// acceptable refuses an agreed set that the signer would refuse.
+func (c *Coordinator) acceptable(version *policy.Version, k Case, set attest.Digest) error {
+	suite, err := version.Suite(k.Suite)
+	if err != nil {
+		return err
+	}
+	list, ok := k.Sets[set]
+	if !ok {
+		return fmt.Errorf("the agreed artifact list is missing in the store")
+	}
+	return suite.CheckArtifacts(list)
+}

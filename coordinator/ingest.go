@@ -1,0 +1,253 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/internal/bus"
+)
+
+// ingestBatch bounds the votes that one transaction commits.
+const ingestBatch = 500
+
+// checked is a message after verification: a statement to store or the reason
+// why not.
+type checked struct {
+	rebuilder string // whose subject it came on
+	subject   string
+	size      int
+	incoming  Incoming
+	statement attest.Digest // of the statement, or of the message if it holds none
+	refusal   error
+}
+
+// refused is a reason to reject, with its class.
+type refused struct {
+	code attest.RejectionCode
+	err  error
+}
+
+func (r *refused) Error() string { return r.err.Error() }
+func (r *refused) Unwrap() error { return r.err }
+
+func refuse(code attest.RejectionCode, format string, args ...any) error {
+	return &refused{code, fmt.Errorf(format, args...)}
+}
+
+// ingest verifies a batch of messages in parallel, commits it in one
+// transaction, and then tells each rebuilder what became of its messages.
+// An error means that nothing was committed and the batch comes again; bad
+// input is no error but a recorded rejection.
+func (c *Coordinator) ingest(ctx context.Context, messages []bus.Message) error {
+	version := c.trust.Newest()
+	results := make([]checked, len(messages))
+	group := errgroup.Group{}
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	const stride = 16 // amortizes the goroutine over some messages
+	for start := 0; start < len(messages); start += stride {
+		group.Go(func() error {
+			for i := start; i < min(start+stride, len(messages)); i++ {
+				results[i] = check(version, messages[i])
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // its functions return nil
+
+	var batch []Incoming
+	var at []int
+	for i := range results {
+		if results[i].refusal == nil {
+			batch = append(batch, results[i].incoming)
+			at = append(at, i)
+		}
+	}
+	dispositions, err := c.store.Ingest(ctx, batch)
+	if err != nil {
+		return err
+	}
+	answers := map[string]*attest.Receipt{}
+	for i, d := range dispositions {
+		results[at[i]].refusal = c.dispose(&results[at[i]], d, answers)
+	}
+	now, err := c.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.reject(ctx, results, attest.At(now)); err != nil {
+		return err
+	}
+	c.sendReceipts(ctx, answers, attest.At(now))
+	return nil
+}
+
+// check verifies one message against the newest policy: releases of an older
+// one are not decided any more.
+func check(version *policy.Version, m bus.Message) checked {
+	out := checked{rebuilder: m.Rebuilder, subject: m.Subject, size: len(m.Data), statement: attest.SHA256(m.Data)}
+	vote, err := bus.DecodeVote(m.Data)
+	if err != nil {
+		out.refusal = refuse(attest.RejectedMalformed, "%w", err)
+		return out
+	}
+	out.statement = vote.Envelope.Digest()
+	rules, err := version.Rebuilder(m.Rebuilder)
+	if err != nil {
+		out.refusal = refuse(attest.RejectedUnknown, "%w", err)
+		return out
+	}
+	r, err := attest.OpenRebuild(vote.Envelope, version.RebuilderKey)
+	if err != nil {
+		out.refusal = refuse(codeOf(err), "%w", err)
+		return out
+	}
+	if r.Rebuilder != m.Rebuilder {
+		out.refusal = refuse(attest.RejectedNotAllowed, "statement of %q came on the subject of %q", r.Rebuilder, m.Rebuilder)
+		return out
+	}
+	if err := checkList(r, vote); err != nil {
+		out.refusal = err
+		return out
+	}
+	out.incoming = Incoming{
+		Statement: out.statement, Envelope: vote.Envelope, Rebuild: r, Operator: rules.Operator,
+		Artifacts: vote.Artifacts, States: vote.States,
+	}
+	return out
+}
+
+// checkList checks what travels beside a statement.
+func checkList(r attest.Rebuild, vote bus.Vote) error {
+	if r.Outcome != attest.Built {
+		if len(vote.Artifacts) > 0 || len(vote.States) > 0 {
+			return refuse(attest.RejectedInconsistent, "outcome %s came with an artifact list", r.Outcome)
+		}
+		return nil
+	}
+	set, err := vote.Artifacts.SetDigest()
+	if err != nil {
+		return refuse(attest.RejectedMalformed, "%w", err)
+	}
+	if set != r.Set {
+		return refuse(attest.RejectedInconsistent, "the artifact list is not the one that the statement names")
+	}
+	if err := attest.CheckStates(vote.Artifacts, vote.States); err != nil {
+		return refuse(attest.RejectedInconsistent, "%w", err)
+	}
+	return nil
+}
+
+func codeOf(err error) attest.RejectionCode {
+	switch {
+	case errors.Is(err, attest.ErrBadSignature):
+		return attest.RejectedSignature
+	case errors.Is(err, policy.ErrUnknown):
+		return attest.RejectedUnknown
+	}
+	return attest.RejectedMalformed
+}
+
+// dispose notes an accepted statement for its rebuilder's receipt, or returns
+// why it was refused after all.
+func (c *Coordinator) dispose(r *checked, d Disposition, answers map[string]*attest.Receipt) error {
+	receipt := answers[r.rebuilder]
+	if receipt == nil {
+		receipt = &attest.Receipt{Coordinator: c.key.Name(), Rebuilder: r.rebuilder}
+		answers[r.rebuilder] = receipt
+	}
+	c.metrics.votes.WithLabelValues(string(d)).Inc()
+	switch d {
+	case Counted:
+		receipt.Counted = append(receipt.Counted, r.statement)
+	case Late, Contradicts:
+		if d == Contradicts {
+			c.log.Warn("equivocation recorded", "rebuilder", r.rebuilder, "release", r.incoming.Rebuild.Release)
+		}
+		receipt.Late = append(receipt.Late, r.statement)
+	case AfterDeadline:
+		return refuse(attest.RejectedLate, "release %s: its deadline has passed", r.incoming.Rebuild.Release.Short())
+	case NotInvited:
+		return refuse(attest.RejectedNotAllowed, "release %s: not a rebuilder of this suite and architecture", r.incoming.Rebuild.Release.Short())
+	case UnknownRelease:
+		return refuse(attest.RejectedUnknown, "release %s is not known here", r.incoming.Rebuild.Release.Short())
+	default:
+		return fmt.Errorf("unknown disposition %q", d)
+	}
+	return nil
+}
+
+// reject seals, stores and sends the rejections of a batch. A message on the
+// subject of somebody who is no rebuilder has nobody to answer: it is kept as
+// a dead letter.
+func (c *Coordinator) reject(ctx context.Context, results []checked, at attest.Time) error {
+	var rejections []Rejected
+	for _, r := range results {
+		if r.refusal == nil {
+			continue
+		}
+		j := Rejected{
+			Subject: r.subject, Rebuilder: r.rebuilder, Statement: r.statement, Size: r.size,
+			Code: attest.RejectedMalformed, Reason: attest.CleanReason(r.refusal.Error()),
+		}
+		var why *refused
+		if errors.As(r.refusal, &why) {
+			j.Code = why.code
+		}
+		if _, err := c.trust.Newest().Rebuilder(r.rebuilder); err == nil {
+			j.Envelope, err = attest.Rejection{
+				Coordinator: c.key.Name(), Rebuilder: r.rebuilder, Issued: at,
+				Statement: r.statement, Code: j.Code, Reason: j.Reason,
+			}.Seal(c.key)
+			if err != nil {
+				return err
+			}
+		}
+		c.metrics.rejected.WithLabelValues(string(j.Code)).Inc()
+		c.log.Warn("statement rejected", "rebuilder", j.Rebuilder, "statement", j.Statement, "code", j.Code, "reason", j.Reason)
+		rejections = append(rejections, j)
+	}
+	if len(rejections) == 0 {
+		return nil
+	}
+	if err := c.store.Reject(ctx, rejections); err != nil {
+		return err
+	}
+	answers := map[string][]*attest.Envelope{}
+	for _, j := range rejections {
+		if j.Envelope != nil {
+			answers[j.Rebuilder] = append(answers[j.Rebuilder], j.Envelope)
+		}
+	}
+	for rebuilder, sealed := range answers {
+		c.send(ctx, rebuilder, sealed...)
+	}
+	return nil
+}
+
+func (c *Coordinator) sendReceipts(ctx context.Context, answers map[string]*attest.Receipt, at attest.Time) {
+	for rebuilder, receipt := range answers {
+		if len(receipt.Counted)+len(receipt.Late) == 0 {
+			continue
+		}
+		receipt.Issued = at
+		sealed, err := receipt.Seal(c.key)
+		if err != nil {
+			c.log.Error("sealing a receipt failed", "rebuilder", rebuilder, "reason", err)
+			continue
+		}
+		c.send(ctx, rebuilder, sealed)
+	}
+}
+
+// send pushes receipts or rejections. What gets lost here the agent asks for.
+func (c *Coordinator) send(ctx context.Context, rebuilder string, sealed ...*attest.Envelope) {
+	if err := c.bus.PublishReceipt(ctx, rebuilder, sealed...); err != nil && ctx.Err() == nil {
+		c.log.Warn("pushing a receipt failed, the agent will ask for it", "rebuilder", rebuilder, "reason", err)
+	}
+}

@@ -1,0 +1,46 @@
+package coordinator
+
+import (
+	"context"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Tree is the evidence log's tree as the database holds it.
+type Tree struct {
+	Size int64
+	Root tlog.Hash
+}
+
+// Tile is a stored tile: up to 256 hashes of one level, one after the other.
+type Tile struct {
+	Level int
+	N     int64
+	Data  []byte
+}
+
+// Grow computes what a tree becomes when leaves are appended: the new tree and
+// every tile that changed. read returns stored tiles, in the order asked for.
+type Grow func(old Tree, leaves []tlog.Hash, read func([]tlog.Tile) ([][]byte, error)) (Tree, []Tile, error)
+
+// LogStore is the evidence log in the database (design §2.6). Its methods may
+// be called from several replicas at once.
+type LogStore interface {
+	// Integrate moves up to limit leaves from the outbox into the tree, in one
+	// transaction that holds the log's state row, and returns how many. Zero
+	// means that none waits, or that another replica is at it.
+	Integrate(ctx context.Context, limit int, grow Grow) (int, error)
+	// Committed returns the committed tree, and whether a checkpoint of its
+	// size is stored. Only what it returns may be signed.
+	Committed(ctx context.Context) (tree Tree, published bool, err error)
+	// Publish stores a signed checkpoint of a committed tree. In the same
+	// transaction the decisions below its size become logged and their signing
+	// jobs open. Publishing the same note again changes nothing; another note
+	// for the same size is an error.
+	Publish(ctx context.Context, tree Tree, note []byte) error
+	// Checkpoint returns the newest stored checkpoint; ErrNotFound if there is none.
+	Checkpoint(ctx context.Context) (Tree, []byte, error)
+	// Tiles returns stored tiles, in the order asked for, as long as they are;
+	// ErrNotFound if one is missing or shorter than asked for.
+	Tiles(ctx context.Context, tiles []tlog.Tile) ([][]byte, error)
+}

@@ -1,0 +1,196 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/attest/translog"
+	"github.com/reprosign/reprosign/internal/bus"
+)
+
+// Bounds of the signing jobs.
+const (
+	signBatch = 8
+	// signLease outlives an RSA signature over each of 1,024 artifacts on a slow device.
+	signLease     = 10 * time.Minute
+	firstRetry    = time.Second
+	longestRetry  = time.Minute
+	refusedRetry  = time.Minute
+	retryDoubling = 6 // doublings until longestRetry
+)
+
+// sign has the signer make the signatures of logged decisions.
+func (c *Coordinator) sign(ctx context.Context) error {
+	for {
+		jobs, err := c.store.ClaimJobs(ctx, signBatch, signLease)
+		if err != nil || len(jobs) == 0 {
+			return err
+		}
+		group, ctx := errgroup.WithContext(ctx)
+		for _, j := range jobs {
+			group.Go(func() error { return c.signJob(ctx, j) })
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+	}
+}
+
+// signJob does one job. Only a store that is away is an error to the loop;
+// everything else puts the job back with a reason.
+func (c *Coordinator) signJob(ctx context.Context, j Job) error {
+	made, err := c.make(ctx, j)
+	if err == nil {
+		err = c.store.FinishJob(ctx, made)
+	}
+	switch {
+	case err == nil:
+		c.metrics.signed.Inc()
+		c.log.Info("release signed", "release", j.Release, "certificate", j.Certificate, "signatures", len(made.Signatures))
+		return nil
+	case errors.Is(err, ErrFenced), errors.Is(err, ErrTooLate):
+		c.log.Warn("signatures not stored", "release", j.Release, "certificate", j.Certificate, "reason", err)
+		return nil
+	case errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
+		return err
+	}
+	c.metrics.unsigned.WithLabelValues(string(answer(err).Kind)).Inc()
+	c.log.Warn("no signature", "release", j.Release, "certificate", j.Certificate, "reason", err)
+	now, timeErr := c.store.Now(ctx)
+	if timeErr != nil {
+		return timeErr
+	}
+	pause := min(firstRetry<<min(j.Attempts, retryDoubling), longestRetry)
+	if k := answer(err).Kind; k == bus.KindDenied || k == bus.KindInvalid {
+		pause = refusedRetry
+	}
+	return c.store.RetryJob(ctx, j, "logged, but not signed yet: "+attest.CleanReason(err.Error()), now.Add(jitter(2*pause)))
+}
+
+// make asks the signer for the missing signatures and builds the evidence.
+func (c *Coordinator) make(ctx context.Context, j Job) (Made, error) {
+	proof, err := c.prover.Proof(ctx, j.LogIndex)
+	if err != nil {
+		return Made{}, err
+	}
+	parts, err := c.store.Parts(ctx, j.Release)
+	if err != nil {
+		return Made{}, err
+	}
+	made := Made{Job: j, Signatures: map[string][]byte{}, Certificate: parts.Certificates[j.Certificate]}
+	decision, err := attest.ParseDecision(j.Decision.Payload)
+	if err != nil {
+		return Made{}, err
+	}
+	version, known := c.trust.ByDigest(decision.Policy)
+	if !known {
+		return Made{}, bus.Errorf(bus.KindNotReady, "policy of the decision is not loaded yet")
+	}
+	if len(j.Missing) > 0 {
+		if err := c.ask(ctx, &made, proof, version); err != nil {
+			return Made{}, err
+		}
+	}
+	made.Evidence, err = c.bundle(ctx, made, decision, proof, parts)
+	return made, err
+}
+
+// ask gets the missing signatures from the signer and checks that its
+// statement is about exactly them.
+func (c *Coordinator) ask(ctx context.Context, made *Made, proof translog.Proof, version *policy.Version) error {
+	j := made.Job
+	req := bus.SignRequest{
+		Decision: j.Decision, Opening: j.Opening, Request: j.Request, Artifacts: j.Artifacts, States: j.States,
+		Certificate: j.Certificate, Only: j.Missing,
+		Proof: bus.LogProof{Index: proof.Index, Checkpoint: proof.Checkpoint},
+	}
+	for _, h := range proof.Hashes {
+		req.Proof.Hashes = append(req.Proof.Hashes, attest.Digest(h))
+	}
+	reply, err := c.bus.Sign(ctx, req)
+	if err == nil && reply.Error != nil && reply.Error.Kind == bus.KindUnknownPolicy {
+		if req.Chain, err = c.store.Policies(ctx, 0); err == nil {
+			reply, err = c.bus.Sign(ctx, req)
+		}
+	}
+	if err != nil {
+		return bus.Errorf(bus.KindUnavailable, "signer unreachable: %v", err)
+	}
+	if reply.Error != nil {
+		return reply.Error
+	}
+	statement, err := attest.OpenSignaturesMade(reply.Made, version.SignerKey)
+	if err != nil {
+		return err
+	}
+	if statement.Decision != j.Decision.Digest() || statement.Certificate != j.Certificate ||
+		len(statement.Signatures) != len(j.Missing) || len(reply.Signatures) != len(j.Missing) {
+		return errors.New("signer's statement is not about the signatures that were asked for")
+	}
+	for i, s := range statement.Signatures {
+		if s.Signature != attest.SHA256(reply.Signatures[i]) {
+			return fmt.Errorf("signer's statement names another signature of %s", s.Artifact)
+		}
+		made.Signatures[s.Artifact] = reply.Signatures[i]
+	}
+	key, err := version.SignerKey(statement.Signer)
+	if err != nil {
+		return err
+	}
+	logged, err := entry(reply.Made, key)
+	if err != nil {
+		return err
+	}
+	made.Envelope, made.Entry, made.Certificate = reply.Made, &logged, reply.Certificate
+	return nil
+}
+
+// bundle builds the release's evidence with all signatures known so far.
+func (c *Coordinator) bundle(ctx context.Context, made Made, decision attest.Decision, proof translog.Proof, parts *Parts) ([]byte, error) {
+	opening, err := c.prover.Proof(ctx, parts.OpeningIndex)
+	if err != nil {
+		return nil, err
+	}
+	j := made.Job
+	in := evidence.Parts{
+		Policies: c.trust.To(decision.Policy), Request: j.Request, Opening: j.Opening, OpeningProof: opening,
+		Claim: parts.Claim, Votes: parts.Votes, Artifacts: j.Artifacts, Decision: j.Decision, DecisionProof: proof,
+		Certificates: [][]byte{},
+	}
+	for _, s := range parts.Signatures {
+		prior := evidence.Signature{Artifact: s.Artifact, Certificate: s.Certificate, Kind: s.Kind, Signature: s.Signature}
+		in.Signatures = append(in.Signatures, prior)
+		if s.Release == j.Release {
+			continue
+		}
+		earlier, err := c.prover.Proof(ctx, s.LogIndex)
+		if err != nil {
+			return nil, err
+		}
+		in.Earlier = append(in.Earlier, evidence.Logged{Envelope: s.Decision, Proof: earlier})
+	}
+	for name, signature := range made.Signatures {
+		in.Signatures = append(in.Signatures, evidence.Signature{
+			Artifact: name, Certificate: j.Certificate, Kind: attest.DetachedBinary, Signature: signature,
+		})
+	}
+	certificates := map[string][]byte{j.Certificate: made.Certificate}
+	for fingerprint, data := range parts.Certificates {
+		certificates[fingerprint] = data
+	}
+	for _, data := range certificates {
+		in.Certificates = append(in.Certificates, data)
+	}
+	b, err := evidence.Build(in)
+	if err != nil {
+		return nil, err
+	}
+	return b.Encode()
+}

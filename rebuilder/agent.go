@@ -1,0 +1,189 @@
+// Package rebuilder is the agent of an independent operator: it takes tasks,
+// builds them where they can hurt nobody, and signs what came out (design §2.3).
+//
+// The order is fixed and survives a crash at any point:
+//
+//	task → verified against the agent's own policy → release durable in the spool
+//	     → built in a sandbox → every build process dead → outputs hashed
+//	     → statement signed → statement durable in the spool → published
+//	     → receipt or rejection, signed by the coordinator
+//
+// Only the last step ends the agent's duty: an acknowledgement of the message
+// bus is not a receipt. Until then, and after every restart, it asks what
+// became of its statements and sends again what the coordinator does not know.
+//
+//	agent, err := rebuilder.New(rebuilder.Config{Name: "alpha", Key: key, Trust: pinned, …})
+//	err = agent.Run(ctx)
+package rebuilder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/rebuilder/backend"
+	"github.com/reprosign/reprosign/rebuilder/sandbox"
+)
+
+// Bus is what an agent needs of the message bus.
+type Bus interface {
+	// Tasks hands out tasks, at most slots at a time, until ctx ends, and
+	// returns when the handlers have.
+	Tasks(ctx context.Context, rebuilder string, slots int, handle func(context.Context, bus.TaskMessage)) error
+	PublishVote(ctx context.Context, rebuilder string, v bus.Vote) error
+	// Receipts hands out receipts and rejections until ctx ends.
+	Receipts(ctx context.Context, rebuilder string, handle func(*attest.Envelope) error) error
+	AskReceipts(ctx context.Context, rebuilder string, r bus.ReceiptsRequest) (bus.ReceiptsReply, error)
+	Policies(ctx context.Context, r bus.PolicyRequest) (bus.PolicyReply, error)
+}
+
+// Config is what an agent needs.
+type Config struct {
+	// Name is the rebuilder's name in the policy; several agents may share it.
+	Name  string
+	Key   attest.SigningKey
+	Trust *policy.Chain
+	Bus   Bus
+	Spool *Spool
+	// Sandbox gives the slots; there are as many builds at a time as it has slots.
+	Sandbox  *sandbox.Sandbox
+	Slots    int
+	Backends []backend.Backend
+	// Timeout bounds one build, besides the release's deadline. Zero means the sandbox's default.
+	Timeout time.Duration
+	// Drain is how long running builds may go on after the agent was told to
+	// stop; what is not done then is reported as infra-error.
+	Drain time.Duration
+	Log   *slog.Logger
+}
+
+// Pauses between the agent's own rounds.
+const (
+	// receiptPatience is how long an agent waits for a pushed receipt before it asks.
+	receiptPatience = 30 * time.Second
+	cleanPause      = time.Hour
+	publishPatience = 10 * time.Second
+	firstPause      = time.Second
+	longPause       = 30 * time.Second
+	extendPause     = 5 * time.Second
+)
+
+// Agent is one process of a rebuilder.
+type Agent struct {
+	Config
+
+	backends map[string]backend.Backend
+	metrics  *metrics
+
+	mu   sync.Mutex
+	busy map[attest.Digest]bool // releases in work in this process
+}
+
+// New returns an agent that does nothing until [Agent.Run].
+func New(c Config) (*Agent, error) {
+	if c.Key.Name() != c.Name {
+		return nil, fmt.Errorf("attestation key is of %q, agent is of rebuilder %q", c.Key.Name(), c.Name)
+	}
+	a := &Agent{Config: c, backends: map[string]backend.Backend{}, metrics: newMetrics(), busy: map[attest.Digest]bool{}}
+	for _, b := range c.Backends {
+		a.backends[b.Name()] = b
+	}
+	if len(a.backends) == 0 {
+		return nil, errors.New("no back-end configured: the agent could build nothing")
+	}
+	return a, nil
+}
+
+// Run works until ctx ends. Then no further task is taken, builds that run on
+// after the drain time end as infra-error so that another attempt can be
+// opened, and statements without receipt stay in the spool.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := a.settleInterrupted(); err != nil {
+		return err
+	}
+	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abort(nil)
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(a.Drain, func() { abort(errors.New("drain time is over")) })
+	})
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return a.repeating(ctx, "receipts", func() error { return a.Bus.Receipts(ctx, a.Name, a.receive) })
+	})
+	group.Go(func() error {
+		return a.repeating(ctx, "tasks", func() error {
+			return a.Bus.Tasks(ctx, a.Name, a.Slots, func(_ context.Context, m bus.TaskMessage) { a.handle(work, m) })
+		})
+	})
+	group.Go(func() error { return a.chase(ctx) })
+	group.Go(func() error { return a.clean(ctx) })
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// repeating keeps a subscription alive while the bus or the coordinator is away.
+func (a *Agent) repeating(ctx context.Context, what string, work func() error) error {
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		err := work()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.metrics.failures.WithLabelValues(what).Inc()
+		a.Log.Warn("subscription ended, repeating", "subscription", what, "reason", err, "pause", pause)
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// settleInterrupted signs infra-error for every build that a crash cut off.
+func (a *Agent) settleInterrupted() error {
+	releases, err := a.Spool.Interrupted()
+	if err != nil {
+		return err
+	}
+	for _, release := range releases {
+		task, err := a.Spool.Task(release)
+		if err != nil {
+			return err
+		}
+		a.Log.Warn("build was interrupted, reporting infra-error", "release", release)
+		if _, err := a.interrupted(release, task); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Agent) clean(ctx context.Context) error {
+	for {
+		if err := a.Spool.Clean(time.Now()); err != nil {
+			a.Log.Warn("cleaning the spool failed", "reason", err)
+		}
+		if err := sleep(ctx, cleanPause); err != nil {
+			return err
+		}
+	}
+}
