@@ -12,7 +12,7 @@
 // nothing is build-failed, a mirror that gives nothing or something else is fetch-failed, and what is the agent's own
 // fault is infra-error. Whoever builds the same must arrive at the same class.
 //
-//	go := backend.Golang(backend.GolangConfig{Go: "/usr/local/go/bin/go", Proxy: "https://proxy.example", SumDB: "sum.golang.org"})
+//	go := backend.Golang(backend.GolangConfig{Go: "/usr/local/go/bin/go", Proxy: "https://proxy.example", SumDB: "off"})
 //	slot, err := box.Acquire(ctx)
 //	report := backend.Run(ctx, go, job, slot, backend.Options{Log: logFile, Keep: outputs})
 //	report.Outcome, report.Artifacts // built, [{txtar-x executable …}]

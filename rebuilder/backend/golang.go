@@ -40,10 +40,9 @@ var goArchitectures = map[string]string{
 
 // GolangConfig is an agent's Go.
 type GolangConfig struct {
-	// Go is the go command by absolute path. It and its GOROOT must be visible in the sandbox: below /usr, or named in
-	// the sandbox's ReadOnly.
+	// Go is the go command by absolute path. Builds can read the directory it lies in and its GOROOT.
 	Go string
-	// Proxy is GOPROXY for fetching. A file URL must lie where the sandbox sees it.
+	// Proxy is GOPROXY for fetching. Version control systems are never asked, so "direct" has no effect.
 	Proxy string
 	// SumDB is GOSUMDB for fetching; "off" leaves it to the source digest and go.sum alone, which suffice.
 	SumDB string
@@ -110,10 +109,20 @@ func (g golang) Fetch(ctx context.Context, job Job, site *Site) (Inputs, error) 
 	if err != nil {
 		return nil, err
 	}
+	toolchain, err := g.toolchainMounts(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var said strings.Builder
 	adapt := func(spec *sandbox.Spec) {
 		spec.Network = true
 		spec.Mounts = append(spec.Mounts, sandbox.Mount{Host: dir, Inside: fetchPath, Writable: true})
+		spec.Mounts = append(spec.Mounts, toolchain...)
+		for p := range strings.FieldsFuncSeq(g.cfg.Proxy, func(r rune) bool { return r == ',' || r == '|' }) {
+			if dir, ok := strings.CutPrefix(p, "file://"); ok {
+				spec.Mounts = append(spec.Mounts, sandbox.Mount{Host: dir, Inside: dir})
+			}
+		}
 		spec.LogLimit = 16 << 10
 		spec.Timeout = fetchTimeout
 		at := func(p string) string { return site.Slot.Path(spec.Mounts, p) }
@@ -146,7 +155,12 @@ func (g golang) Build(ctx context.Context, job Job, site *Site, log io.Writer) (
 	if err != nil {
 		return sandbox.Result{}, err
 	}
+	toolchain, err := g.toolchainMounts(ctx)
+	if err != nil {
+		return sandbox.Result{}, err
+	}
 	return site.run(ctx, log, golangBuild, g.args(job), func(spec *sandbox.Spec) {
+		spec.Mounts = append(spec.Mounts, toolchain...)
 		if cache != "" {
 			spec.Mounts = append(spec.Mounts, sandbox.Mount{Host: cache, Inside: "/cache", Writable: true})
 		}
@@ -159,6 +173,21 @@ func (g golang) Build(ctx context.Context, job Job, site *Site, log io.Writer) (
 			spec.Env["GOCACHE"] = at("/cache")
 		}
 	})
+}
+
+// toolchainMounts shows the go command and its GOROOT where they are, unless the system's /usr holds them anyway.
+func (g golang) toolchainMounts(ctx context.Context) ([]sandbox.Mount, error) {
+	root, err := output(ctx, g.cfg.Go, "env", "GOROOT")
+	if err != nil {
+		return nil, err
+	}
+	var mounts []sandbox.Mount
+	for _, dir := range []string{firstLine(root), path.Dir(g.cfg.Go)} {
+		if dir != "/usr" && dir != "/bin" && !strings.HasPrefix(dir, "/usr/") {
+			mounts = append(mounts, sandbox.Mount{Host: dir, Inside: dir})
+		}
+	}
+	return mounts, nil
 }
 
 // env is everything that decides what go does, below the given directory.
