@@ -89,10 +89,10 @@ func packageList(ctx context.Context) (string, error) {
 	return "dpkg-sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-// output runs one of the agent's own programs in a closed environment.
+// output runs one of the agent's own programs in a closed environment. Without HOME it leaves no files behind.
 func output(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "HOME=/nonexistent", "GOENV=off", "GOTOOLCHAIN=local", "GOFLAGS=", "GOTELEMETRY=off"}
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "GOENV=off", "GOTOOLCHAIN=local", "GOFLAGS="}
 	cmd.Dir = "/"
 	out, err := cmd.Output()
 	if err != nil {

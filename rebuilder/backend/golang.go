@@ -205,7 +205,6 @@ func (g golang) env(job Job, dir string) map[string]string {
 		"GOMODCACHE":  path.Join(dir, "mod"),
 		"GOOS":        goos,
 		"GOPATH":      path.Join(dir, "go"),
-		"GOTELEMETRY": "off",
 		"GOTMPDIR":    dir, // link steps outgrow /tmp, which is in memory
 		"GOTOOLCHAIN": "local",
 		"GOVCS":       "*:off",

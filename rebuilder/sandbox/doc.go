@@ -20,7 +20,8 @@
 //
 //	bwrap    root agent: own namespaces (bubblewrap) and an own uid per build
 //	userns   ordinary user: own namespaces inside a user namespace (bubblewrap)
-//	uid      root agent in a container without namespaces: an own uid per build, host file system and network visible
+//	uid      root agent in a container without namespaces: an own uid per build, host file system and network visible;
+//	         what a build leaves in /tmp stays there
 //	none     nothing: refused unless Config.Insecure names it; such votes never count
 //
 // The level goes into every rebuild statement, and a suite's policy demands a minimum.

@@ -131,13 +131,13 @@ func TestAFullDiskEndsTheBuild(t *testing.T) {
 
 func TestAnExitCodeIsAResultAndASandboxThatCannotStartIsAnError(t *testing.T) {
 	atEachLevel(t, func(t *testing.T, s *site) {
-		for script, want := range map[string]int{"exit 7": 7, "kill -KILL $$": 137, "exec /nonexistent": 127} {
+		for script, want := range map[string]int{"exit 7": 7, "kill -KILL $$": 137, "exec /reprosign-nonexistent": 127} {
 			if result := s.run(t.Context(), s.spec(script)); result.ExitCode != want {
 				t.Errorf("%q: got status %d, want %d", script, result.ExitCode, want)
 			}
 		}
 		spec := s.spec("true")
-		spec.Dir = "/nonexistent"
+		spec.Dir = "/reprosign-nonexistent"
 		if result, err := s.slot.Run(t.Context(), spec); err == nil {
 			t.Errorf("a missing directory gave %+v", result)
 		}
@@ -179,6 +179,24 @@ func TestSlotsNeverShareAUIDAndAreFreedByClose(t *testing.T) {
 	}
 	if err := errors.Join(second.Close(), third.Close(), third.Close()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestOpenRemovesAbandonedBuildsAndNoOthers(t *testing.T) {
+	s := newSite(t, isolated()[0])
+	work := filepath.Dir(filepath.Dir(s.out))
+	abandoned := filepath.Join(work, "build-abandoned")
+	if err := os.MkdirAll(filepath.Join(abandoned, "out"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sandbox.Open(t.Context(), sandbox.Config{WorkDir: work, LockDir: publicDir(t), UIDBase: 300_100, UIDCount: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(abandoned); err == nil {
+		t.Error("the directory of a dead agent's build is still there")
+	}
+	if _, err := os.Stat(s.out); err != nil {
+		t.Errorf("a living slot lost its directory: %v", err)
 	}
 }
 

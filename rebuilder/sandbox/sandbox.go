@@ -31,7 +31,7 @@ type Config struct {
 	Level attest.Isolation
 	// Insecure permits level none, either named by Level or for want of any other.
 	Insecure bool
-	// WorkDir holds a directory per build. It must exist, hold nothing else and be writable by the agent; at level uid
+	// WorkDir holds a directory per build. It must exist, be the agent's alone and hold nothing else; at level uid
 	// every user must be able to pass through it and its parents (mode 0711).
 	WorkDir string
 	// Secrets are files and directories no build may read: keys, the spool, configuration with credentials. The probe
@@ -70,6 +70,9 @@ func Open(ctx context.Context, cfg Config) (*Sandbox, error) {
 	}
 	if cfg.Level == attest.IsolationNone && !cfg.Insecure {
 		return nil, ErrInsecure
+	}
+	if err := removeAbandoned(cfg.WorkDir); err != nil {
+		return nil, fmt.Errorf("removing builds that an agent abandoned: %w", err)
 	}
 	report, err := Probe(ctx, cfg)
 	if err != nil {

@@ -22,6 +22,7 @@ type Slot struct {
 	box    *Sandbox
 	dir    string   // host directory of everything below
 	etc    string   // passwd, group and hosts as the build sees them
+	inUse  *os.File // dir, locked while the slot lives
 	uid    uint32   // of the build, as the host sees it
 	lock   *os.File // holds the uid
 	marker string   // value of markerName at level none
@@ -80,11 +81,14 @@ func (s *Slot) lockUID() error {
 // makeDirs gives the build's group passage through the slot's directory but no say over the names in it: a build must not
 // be able to put a symbolic link in the place of its output directory.
 func (s *Slot) makeDirs() error {
-	dir, err := os.MkdirTemp(s.box.cfg.WorkDir, "build-")
+	dir, err := os.MkdirTemp(s.box.cfg.WorkDir, buildPrefix)
 	if err != nil {
 		return err
 	}
 	s.dir, s.etc = dir, filepath.Join(dir, "etc")
+	if s.inUse, err = lockDir(dir); err != nil {
+		return err
+	}
 	if ownUID(s.box.level) {
 		if err := os.Chown(dir, -1, int(s.uid)); err != nil {
 			return err
@@ -167,11 +171,50 @@ func (s *Slot) Close() error {
 		}
 		s.dir = ""
 	}
+	if s.inUse != nil {
+		errs = append(errs, s.inUse.Close())
+		s.inUse = nil
+	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
 		s.lock = nil
 	}
 	return errors.Join(errs...)
+}
+
+const buildPrefix = "build-"
+
+// removeAbandoned removes the directories of slots whose agent died without closing them.
+func removeAbandoned(workDir string) error {
+	entries, err := os.ReadDir(workDir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), buildPrefix) {
+			continue
+		}
+		dir := filepath.Join(workDir, e.Name())
+		lock, err := lockDir(dir)
+		if err != nil {
+			continue // in use
+		}
+		errs = append(errs, removeTree(dir), lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// lockDir fails when another process or slot has locked dir.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", dir, err), f.Close())
+	}
+	return f, nil
 }
 
 // removeTree also removes directories that a build made unreadable, as Go does with its module cache. Nothing of the
