@@ -84,7 +84,7 @@ func (p *Policy) admit(r *attest.Request) (*Suite, error) {
 
 func (s *Suite) enough(operators int, architecture string) error {
 	if operators < s.Threshold {
-		return fmt.Errorf("%s of suite %q for architecture %q, %d needed to agree; rebuilders list their architectures in the policy",
+		return fmt.Errorf("%s suite %q for architecture %q, %d needed to agree; rebuilders list their architectures in the policy",
 			plural(operators, "operator rebuilds", "operators rebuild"), s.Name, clip(architecture), s.Threshold)
 	}
 	return nil

@@ -47,12 +47,15 @@ import (
 //  11. After the deadline a case that is not Agreed is Expired; until then it is
 //     Waiting or Held.
 //
-// Objections only deny. From an Agreed case, a vote for the agreed set, a
-// report, or the first statement of an operator that was outstanding when O + D
-// ≤ max_dissent leaves it Agreed on the same set; any other vote leaves it
-// Agreed on the same set or takes it to Held, and never to another set. To a
-// case that is not Agreed, neither an equivocation nor a withdrawal nor a vote
-// for a set other than the one that would be agreed on makes it Agreed.
+// More votes never lose agreement: a vote for the agreed set or a report
+// leaves an Agreed case Agreed on that set, and so does any vote of an operator
+// that was outstanding while O + D ≤ max_dissent.
+//
+// More objections never gain it: a case that is not Agreed on a set does not
+// become so by an equivocation, a withdrawal or a vote for another set.
+//
+// Once a case is Agreed on a set, no further statement of anybody can make it
+// Agreed on another one.
 func Evaluate(c Case, at attest.Time) Verdict {
 	suite, err := c.lawful()
 	if err != nil && !c.withdrawn() {
