@@ -1,10 +1,12 @@
 package nethsm_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -117,6 +119,21 @@ func TestAChangeIsNotRepeated(t *testing.T) {
 	if !errors.Is(err, key.ErrUnavailable) || requests() != 1 {
 		t.Errorf("got %v after %d requests, want ErrUnavailable after one", err, requests())
 	}
+}
+
+func TestACancelledChangeEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := softHSM(t)
+		s.SetFault(func(*http.Request) *nethsmtest.Fault { return &nethsmtest.Fault{Delay: time.Hour} })
+		admin := as(t, config(t, "http://nethsm.invalid", "insecure-plain-http"), "stable~admin", operatorPassphrase)
+		admin.SetTransport(&wire{server: s})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := admin.AddKeyTag(ctx, "ed", "x")
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, key.ErrUnavailable) {
+			t.Errorf("got %v, want context.DeadlineExceeded alone", err)
+		}
+	})
 }
 
 func TestAWrongUnlockPassphraseThrottlesTheRightOne(t *testing.T) {

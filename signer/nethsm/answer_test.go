@@ -3,6 +3,8 @@ package nethsm_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -23,19 +25,20 @@ import (
 // TestAnswersThatMakeNoSenseAreErrors puts something else than a NetHSM at the address.
 func TestAnswersThatMakeNoSenseAreErrors(t *testing.T) {
 	const about = `{"type":"Curve25519","mechanisms":["EdDSA_Signature"],"operations":1}`
+	ed, rsa := publicPEM(t, "ed"), publicPEM(t, "rsa")
 	for name, c := range map[string]struct {
 		about, public string
 		kind          error
 	}{
-		"no JSON":            {"<html>", "", key.ErrUnavailable},
-		"JSON twice":         {about + about, "", key.ErrUnavailable},
-		"negative count":     {strings.Replace(about, ":1", ":-1", 1), "", key.ErrUnavailable},
-		"endless":            {strings.Repeat("x", 1<<20), "", key.ErrUnavailable},
+		"no JSON":            {"<html>", ed, key.ErrUnavailable},
+		"JSON twice":         {about + about, ed, key.ErrUnavailable},
+		"negative count":     {strings.Replace(about, ":1", ":-1", 1), ed, key.ErrUnavailable},
+		"endless":            {about + strings.Repeat(" ", 1<<20), ed, key.ErrUnavailable},
 		"no PEM":             {about, "x", key.ErrUnavailable},
 		"PEM of nonsense":    {about, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", key.ErrUnavailable},
 		"another PEM":        {about, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", key.ErrUnavailable},
-		"key of other type":  {about, p256PEM, key.ErrMisconfigured},
-		"type without a key": {strings.Replace(about, "Curve25519", "Generic", 1), "", key.ErrMisconfigured},
+		"key of other type":  {about, rsa, key.ErrMisconfigured},
+		"type without a key": {strings.Replace(about, "Curve25519", "Generic", 1), ed, key.ErrMisconfigured},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			text := c.about
@@ -56,12 +59,16 @@ func TestAnswersThatMakeNoSenseAreErrors(t *testing.T) {
 	}
 }
 
-// p256PEM is a well-formed public key of a kind nobody asked for.
-const p256PEM = `-----BEGIN PUBLIC KEY-----
-MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt
-6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==
------END PUBLIC KEY-----
-`
+// publicPEM is the public half of a key of the test device.
+func publicPEM(t *testing.T, id string) string {
+	t.Helper()
+	device := openDevice(t, softHSM(t), nil)
+	der, err := x509.MarshalPKIXPublicKey(openKey(t, device, id).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
 
 func TestARedirectIsNotFollowed(t *testing.T) {
 	followed := false

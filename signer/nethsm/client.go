@@ -76,14 +76,13 @@ func newClient(config Config) (*client, error) {
 // newTransport has no proxy, whatever the environment says: passphrases go to the device only.
 func newTransport(config Config) *http.Transport {
 	return &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:       config.Trust.tlsConfig(),
-		TLSHandshakeTimeout:   connectTimeout,
-		MaxIdleConnsPerHost:   config.Workers,
-		MaxConnsPerHost:       config.Workers,
-		IdleConnTimeout:       idleTimeout,
-		ResponseHeaderTimeout: config.RequestTimeout,
-		DisableCompression:    true,
+		DialContext:         (&net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		TLSClientConfig:     config.Trust.tlsConfig(),
+		TLSHandshakeTimeout: connectTimeout,
+		MaxIdleConnsPerHost: config.Workers,
+		MaxConnsPerHost:     config.Workers,
+		IdleConnTimeout:     idleTimeout,
+		DisableCompression:  true,
 	}
 }
 

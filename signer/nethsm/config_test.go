@@ -16,6 +16,7 @@ import (
 const somePin = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 func TestConfigurationsThatCannotBeMeantAreRefused(t *testing.T) {
+	const urlPassphrase = "put-into-the-url"
 	good := config(t, "https://192.0.2.1", somePin)
 	for name, c := range map[string]struct {
 		change func(*nethsm.Config)
@@ -28,8 +29,8 @@ func TestConfigurationsThatCannotBeMeantAreRefused(t *testing.T) {
 		"no scheme":             {func(c *nethsm.Config) { c.URL = "192.0.2.1" }, "URL"},
 		"path":                  {func(c *nethsm.Config) { c.URL += "/api/v1" }, "URL"},
 		"query":                 {func(c *nethsm.Config) { c.URL += "?x=1" }, "URL"},
-		"password in the URL":   {func(c *nethsm.Config) { c.URL = "https://u:" + operatorPassphrase + "@192.0.2.1" }, "URL"},
-		"unparsable URL":        {func(c *nethsm.Config) { c.URL = "https://u:" + operatorPassphrase + "@\x00" }, "URL"},
+		"password in the URL":   {func(c *nethsm.Config) { c.URL = "https://u:" + urlPassphrase + "@192.0.2.1" }, "URL"},
+		"unparsable URL":        {func(c *nethsm.Config) { c.URL = "https://u:" + urlPassphrase + "@\x00" }, "URL"},
 		"no user":               {func(c *nethsm.Config) { c.User = "" }, "user"},
 		"colon in the user":     {func(c *nethsm.Config) { c.User = "a:b" }, "user"},
 		"no passphrase":         {func(c *nethsm.Config) { c.Passphrase = nil }, "passphrase"},
@@ -43,7 +44,7 @@ func TestConfigurationsThatCannotBeMeantAreRefused(t *testing.T) {
 		if !errors.Is(err, key.ErrMisconfigured) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v, want ErrMisconfigured saying %q", name, err, c.says)
 		}
-		if err != nil && strings.Contains(err.Error(), operatorPassphrase) {
+		if err != nil && strings.Contains(err.Error(), urlPassphrase) {
 			t.Errorf("%s: the error repeats the passphrase", name)
 		}
 	}

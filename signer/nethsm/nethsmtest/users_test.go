@@ -125,6 +125,9 @@ func TestANamespaceHidesItsKeysAndTakesThemAlong(t *testing.T) {
 
 	ask{method: "DELETE", path: "namespaces/ns", user: "admin"}.want(t, s, 204, "-")
 	ask{method: "DELETE", path: "namespaces/ns", user: "admin"}.want(t, s, 404, "-")
+	if _, ok := s.Signatures()["ns~only"]; ok {
+		t.Error("the key outlived its namespace")
+	}
 	only.want(t, s, 403, "-")
 	ask{method: "PUT", path: "namespaces/ns", user: "admin"}.want(t, s, 204, "-")
 	only.want(t, s, 404, "-") // its user is back, its key is gone
