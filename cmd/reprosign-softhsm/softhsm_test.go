@@ -109,7 +109,7 @@ func (p *process) sign(t *testing.T) (signature []byte, count uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer device.Close() //nolint:errcheck // never fails
+	defer device.Close()
 	k, err := device.Open(t.Context(), "k")
 	if err != nil {
 		t.Fatal(err)

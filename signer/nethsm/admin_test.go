@@ -24,7 +24,7 @@ func as(t *testing.T, c nethsm.Config, user, passphrase string) *nethsm.Admin {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { admin.Close() }) //nolint:errcheck // never fails
+	t.Cleanup(func() { admin.Close() })
 	return admin
 }
 

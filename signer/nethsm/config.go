@@ -109,7 +109,7 @@ func PassphraseFile(path string) func() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%w: opening the passphrase file: %w", key.ErrMisconfigured, err)
 		}
-		defer file.Close() //nolint:errcheck // opened for reading
+		defer file.Close()
 		info, err := file.Stat()
 		if err != nil {
 			return "", fmt.Errorf("%w: reading the passphrase file: %w", key.ErrMisconfigured, err)

@@ -91,7 +91,7 @@ func openDevice(tb testing.TB, s *nethsmtest.Server, change func(*nethsm.Config)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { device.Close() }) //nolint:errcheck // never fails
+	tb.Cleanup(func() { device.Close() })
 	return device
 }
 

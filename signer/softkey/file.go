@@ -55,7 +55,7 @@ func readSecret(root *os.Root, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // opened for reading
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
