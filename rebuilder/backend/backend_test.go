@@ -32,7 +32,7 @@ func newSite(t *testing.T) *site {
 
 func publicDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "reprosign-backend-")
+	dir, err := os.MkdirTemp("", "reprosign-backend-") //nolint:usetesting // other users must be able to pass through it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (f Fetcher) open(ctx context.Context, from string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		return nil, fmt.Errorf("answered %s", resp.Status)
 	}
 	return resp.Body, nil
@@ -129,7 +129,7 @@ func openInRoot(root, rel string) (*os.File, error) {
 		err = errors.New("not a regular file")
 	}
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, err
 	}
 	return file, nil
@@ -142,7 +142,7 @@ func storeChecked(r io.Reader, name string, want attest.Digest, size int64) erro
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part)
+	defer func() { _ = os.Remove(part) }()
 	h := sha256.New()
 	n, err := io.Copy(io.MultiWriter(out, h), io.LimitReader(r, size+1))
 	if err = errors.Join(err, out.Close()); err != nil {

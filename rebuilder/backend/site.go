@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/reprosign/reprosign/rebuilder/sandbox"
@@ -79,7 +78,12 @@ func (s *Site) run(ctx context.Context, log io.Writer, script string, args []str
 
 // makeReadable opens a tree that the agent wrote to builds, which may have another uid, whatever the agent's umask.
 func makeReadable(dir string) error {
-	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -91,6 +95,6 @@ func makeReadable(dir string) error {
 		if d.IsDir() || info.Mode()&0o100 != 0 {
 			mode = 0o755
 		}
-		return os.Chmod(p, mode)
+		return root.Chmod(p, mode)
 	})
 }

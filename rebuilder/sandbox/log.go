@@ -24,14 +24,11 @@ func newCappedLog(w io.Writer, limit int64) *cappedLog {
 func (l *cappedLog) Write(p []byte) (int, error) {
 	l.total += int64(len(p))
 	keep := p[:min(int64(len(p)), l.limit-l.size)]
-	if l.err != nil || len(keep) == 0 {
-		return len(p), nil
-	}
-	n, err := l.w.Write(keep)
-	l.kept.Write(keep[:n])
-	l.size += int64(n)
-	if err != nil {
-		l.err = err
+	if l.err == nil && len(keep) > 0 {
+		var n int
+		n, l.err = l.w.Write(keep)
+		l.kept.Write(keep[:n])
+		l.size += int64(n)
 	}
 	return len(p), nil
 }

@@ -118,7 +118,7 @@ func probeLevel(ctx context.Context, box *Sandbox) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(baitDir)
+	defer func() { _ = os.RemoveAll(baitDir) }()
 	bait := filepath.Join(baitDir, "key")
 	if err := os.WriteFile(bait, []byte(secret), 0o600); err != nil {
 		return err
@@ -134,7 +134,7 @@ func probeLevel(ctx context.Context, box *Sandbox) error {
 		return err
 	}
 	defer func() {
-		hold.Close()
+		_ = hold.Close()
 		_ = decoy.Wait()
 	}()
 

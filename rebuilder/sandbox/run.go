@@ -2,10 +2,10 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"os"
 	"os/exec"
@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sys/unix"
 
 	"github.com/reprosign/reprosign/attest"
@@ -130,7 +132,7 @@ func (s *Slot) supervise(ctx context.Context, spec Spec, c *child, result *Resul
 // killNow leaves it to Run to report what could not be killed.
 func (s *Slot) killNow(ctx context.Context, c *child) {
 	if err := c.tree.kill(context.WithoutCancel(ctx)); err != nil {
-		s.box.cfg.Log.WarnContext(ctx, "killing a build", "error", err)
+		s.box.cfg.Log.WarnContext(ctx, "killing a build", slog.Any("error", err))
 		// The outermost program at least, so that Wait returns.
 		_ = c.cmd.Process.Kill()
 	}
@@ -143,7 +145,7 @@ func (s *Slot) start(argv []string) (_ *child, err error) {
 	c := &child{exited: make(chan error, 1)}
 	defer func() {
 		for _, f := range childEnds {
-			f.Close()
+			_ = f.Close()
 		}
 		if err != nil {
 			c.close()
@@ -185,10 +187,10 @@ func (s *Slot) start(argv []string) (_ *child, err error) {
 
 	switch {
 	case namespaces(s.box.level):
-		infoW.Close()
+		_ = infoW.Close()
 		if c.tree, err = namespaceOf(info); err != nil {
 			// bubblewrap says on its standard error what went wrong.
-			logW.Close()
+			_ = logW.Close()
 			said, _ := io.ReadAll(io.LimitReader(c.log, 4096))
 			return nil, errors.Join(fmt.Errorf("%w: %s", err, said), c.cmd.Process.Kill(), <-c.exited)
 		}
@@ -220,7 +222,7 @@ func (c *child) startLocked() error {
 func (c *child) close() {
 	for _, f := range []*os.File{c.log, c.started} {
 		if f != nil {
-			f.Close()
+			_ = f.Close()
 		}
 	}
 	if t, ok := c.tree.(*namespaceTree); ok {
@@ -234,7 +236,7 @@ func namespaceOf(info io.Reader) (tree, error) {
 	var first struct {
 		Pid int `json:"child-pid"`
 	}
-	if err := json.NewDecoder(info).Decode(&first); err != nil {
+	if err := json.UnmarshalDecode(jsontext.NewDecoder(info), &first); err != nil {
 		return nil, fmt.Errorf("bubblewrap made no namespaces (%w)", err)
 	}
 	fd, err := unix.PidfdOpen(first.Pid, 0)

@@ -114,7 +114,7 @@ func config(t *testing.T) sandbox.Config {
 // publicDir is a temporary directory that other users can pass through.
 func publicDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "reprosign-sandbox-")
+	dir, err := os.MkdirTemp("", "reprosign-sandbox-") //nolint:usetesting // other users must be able to pass through it
 	if err != nil {
 		t.Fatal(err)
 	}

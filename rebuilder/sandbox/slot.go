@@ -69,7 +69,7 @@ func (s *Slot) lockUID() error {
 			return fmt.Errorf("locking a build uid: %w", err)
 		}
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			f.Close()
+			_ = f.Close()
 			continue
 		}
 		s.uid, s.lock = uid, f
@@ -223,13 +223,18 @@ func removeTree(dir string) error {
 	if os.RemoveAll(dir) == nil {
 		return nil
 	}
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil && (d == nil || !d.IsDir()) {
 			return err
 		}
 		// WalkDir calls once before it reads a directory, and once more if that fails.
 		if d.IsDir() && err == nil {
-			return os.Chmod(p, 0o700)
+			return root.Chmod(p, 0o700)
 		}
 		return nil
 	})

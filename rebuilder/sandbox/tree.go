@@ -70,11 +70,11 @@ func (t *namespaceTree) terminate(context.Context) {
 		if parent, ok := parentOf(pid); ok && (parent == t.init || descends(parents, parent, t.init)) {
 			_ = unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0)
 		}
-		unix.Close(fd)
+		_ = unix.Close(fd)
 	}
 }
 
-func (t *namespaceTree) close() { unix.Close(t.pidfd) }
+func (t *namespaceTree) close() { _ = unix.Close(t.pidfd) }
 
 // uidTree is all processes of a uid that nothing else uses. A helper process of that same uid signals "all I may signal",
 // which the kernel does in one step: a fork bomb cannot outrun it, and root's processes are out of its reach.

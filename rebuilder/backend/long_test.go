@@ -20,7 +20,7 @@ import (
 	"github.com/reprosign/reprosign/rebuilder/backend"
 )
 
-// These tests need the network: the Debian archive and a Go module proxy. Run them with -tags long.
+// These tests take minutes, and most need the network: a Debian mirror and a Go module proxy. Run them with -tags long.
 
 // TestDistroInfoDataEqualsTheArchives rebuilds a package of this Debian release and compares it with what Debian publishes.
 func TestDistroInfoDataEqualsTheArchives(t *testing.T) {
@@ -117,6 +117,22 @@ func TestTxtarXBuildsEquallyOnTwoColdAgents(t *testing.T) {
 	t.Logf("%v", first.Artifacts)
 }
 
+// TestAWrappedGoThatDropsTrimpathDiffers is the fault that the demo shows: an operator wrapped the go command.
+func TestAWrappedGoThatDropsTrimpathDiffers(t *testing.T) {
+	cfg, job := golangJob(t, right)
+	s := newSite(t)
+	good := s.built(backend.Golang(cfg), job)
+	dir := publicDir(t)
+	wrapper := "#!/bin/bash\nfor a; do shift; [ \"$a\" = -trimpath ] || set -- \"$@\" \"$a\"; done\nexec " + cfg.Go + " \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "go"), []byte(wrapper), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Go = filepath.Join(dir, "go")
+	if faulty := s.built(backend.Golang(cfg), job); cmp.Diff(good.Artifacts, faulty.Artifacts) == "" {
+		t.Error("dropping -trimpath changed nothing")
+	}
+}
+
 func goEnv(t *testing.T, name string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), goCommand(t), "env", name).Output()
@@ -132,7 +148,7 @@ func remoteDigest(t *testing.T, url string) (attest.Digest, int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := new(http.Client).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
