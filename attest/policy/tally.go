@@ -66,6 +66,7 @@ const (
 	classEquivocated
 	classFailed
 	classErrored
+	classes // how many there are
 )
 
 // seat is one invited rebuilder's standing.
@@ -255,18 +256,19 @@ func (t *tally) classify(o *operator) {
 		if o.ended > endedFailed {
 			t.hopeful++
 		}
-	case classAgree:
 	}
 }
 
 // verdict tells who said what. The outcome is judge's.
 func (t *tally) verdict() Verdict {
 	v := Verdict{Threshold: t.suite.Threshold, Operators: len(t.operators), Views: make(map[string]View, len(t.seats))}
-	for class, list := range map[class]*[]string{
-		classAgree: &v.Agree, classDiffer: &v.Differ, classEquivocated: &v.Equivocated, classWaiting: &v.Waiting,
-		classFailed: &v.Failed, classErrored: &v.Errored, classLapsed: &v.Lapsed,
-	} {
-		*list = t.names(func(o *operator) bool { return o.class == class })
+	for i := range t.operators {
+		o := &t.operators[i]
+		list := v.list(o.class)
+		*list = append(*list, o.name)
+	}
+	for class := range classes {
+		slices.Sort(*v.list(class))
 	}
 	for i := range t.seats {
 		v.Views[t.invited[i].Key.Name()] = t.view(&t.seats[i])
@@ -274,6 +276,25 @@ func (t *tally) verdict() Verdict {
 	v.Accepted = t.list()
 	v.Ignored = t.ignored
 	return v
+}
+
+// list returns the list that operators of a class are in.
+func (v *Verdict) list(c class) *[]string {
+	switch c {
+	case classAgree:
+		return &v.Agree
+	case classDiffer:
+		return &v.Differ
+	case classEquivocated:
+		return &v.Equivocated
+	case classFailed:
+		return &v.Failed
+	case classErrored:
+		return &v.Errored
+	case classLapsed:
+		return &v.Lapsed
+	}
+	return &v.Waiting
 }
 
 // names returns the sorted names of some operators.

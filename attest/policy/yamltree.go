@@ -64,7 +64,7 @@ func writeJSON(enc *jsontext.Encoder, node ast.Node) error {
 		// As it was typed: what JSON does not call a number, such as 0x10 or 010, is refused.
 		err = enc.WriteValue(jsontext.Value(n.GetToken().Value))
 	default:
-		return malformed("YAML %v at %s: only mappings, sequences, strings, integers and booleans are allowed", node.Type(), place(node))
+		return malformed("YAML %v at %s: only mappings, sequences, strings, integers and booleans are allowed; put words that look like something else in quotes", node.Type(), place(node))
 	}
 	if err != nil {
 		return fmt.Errorf("%w: YAML at %s: %w", attest.ErrMalformed, place(node), err)
