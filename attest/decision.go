@@ -76,9 +76,8 @@ type decisionDetail struct {
 const (
 	resultPassed = "PASSED"
 
-	// MaxVotes bounds the votes and reports of one release, and so the
-	// rebuilders of a suite.
-	MaxVotes = 512
+	// MaxVotes bounds the votes and reports that a decision lists.
+	MaxVotes = 1024
 )
 
 // ReleaseURI names a release in the terms of SLSA.

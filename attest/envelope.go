@@ -17,8 +17,8 @@ const (
 
 // Limits of envelopes.
 const (
-	// MaxPayload bounds a payload: the largest decision has about 450 KiB.
-	MaxPayload = 512 << 10
+	// MaxPayload bounds a payload: the largest decision has about 570 KiB.
+	MaxPayload = 640 << 10
 	// MaxEnvelope bounds an encoded envelope: the payload in base64 and its signatures.
 	MaxEnvelope = MaxPayload/3*4 + 64<<10
 	// MaxSignatures bounds the signatures of a policy or an approval.

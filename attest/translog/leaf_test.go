@@ -88,7 +88,11 @@ func TestEntryBundleRefusesWhatTilesCannotHold(t *testing.T) {
 		}
 	}
 	for _, bundle := range [][]byte{
-		nil, {0}, {0, 0}, {0, 2, 'a'}, {0, 1, 'a', 0},
+		nil,
+		{0},
+		{0, 0},
+		{0, 2, 'a'},
+		{0, 1, 'a', 0},
 		bytes.Repeat([]byte{0, 1, 'a'}, translog.TileWidth+1),
 	} {
 		if _, err := translog.ParseEntries(bundle); !errors.Is(err, attest.ErrMalformed) {

@@ -1,0 +1,67 @@
+package evidencetest
+
+import (
+	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/translog"
+)
+
+// Log is an evidence log in memory.
+type Log struct {
+	Key    attest.SigningKey
+	Leaves [][]byte
+
+	hashes []tlog.Hash
+}
+
+// Append logs a statement that key has signed, and returns its index.
+func (l *Log) Append(tb testing.TB, e *attest.Envelope, key attest.VerifierKey) int64 {
+	tb.Helper()
+	leaf, err := translog.Leaf(e, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	index := int64(len(l.Leaves))
+	hashes, err := tlog.StoredHashes(index, leaf, tlog.HashReaderFunc(l.read))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l.hashes, l.Leaves = append(l.hashes, hashes...), append(l.Leaves, leaf)
+	return index
+}
+
+func (l *Log) read(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, x := range indexes {
+		out[i] = l.hashes[x]
+	}
+	return out, nil
+}
+
+// Checkpoint signs the tree as it is.
+func (l *Log) Checkpoint(tb testing.TB) []byte {
+	tb.Helper()
+	size := int64(len(l.Leaves))
+	root, err := tlog.TreeHash(size, tlog.HashReaderFunc(l.read))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	signed, err := translog.Checkpoint{Origin: l.Key.Name(), Size: size, Root: root}.Sign(l.Key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return signed
+}
+
+// Prove returns the proof of an entry in the tree as it is.
+func (l *Log) Prove(tb testing.TB, index int64) translog.Proof {
+	tb.Helper()
+	hashes, err := tlog.ProveRecord(int64(len(l.Leaves)), index, tlog.HashReaderFunc(l.read))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return translog.Proof{Index: index, Hashes: hashes, Checkpoint: l.Checkpoint(tb)}
+}

@@ -1,0 +1,28 @@
+package evidence
+
+import (
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/openpgp"
+)
+
+// Names of the notations in every OpenPGP signature, by which it points to its
+// evidence. The domain is a name space, not an address.
+const (
+	// NotationEvidence is the log's origin and the decision's digest, with a space between them.
+	NotationEvidence = "evidence@reprosign.github.io"
+	// NotationGround is the ground of the decision.
+	NotationGround = "ground@reprosign.github.io"
+	// NotationDataDigest is the file's own SHA-512: "sha512:" and hexadecimal digits.
+	NotationDataDigest = "data-digest@reprosign.github.io"
+)
+
+// Notations returns what a signature over a file says besides who and when.
+// The signer writes them and the verifier expects them, to the byte: they
+// follow from the logged decision and the file alone.
+func Notations(origin string, decision attest.Digest, ground attest.Ground, sha512 attest.Digest512) []openpgp.Notation {
+	return []openpgp.Notation{
+		{Name: NotationEvidence, Value: origin + " " + decision.String()},
+		{Name: NotationGround, Value: string(ground)},
+		{Name: NotationDataDigest, Value: "sha512:" + sha512.String()},
+	}
+}
