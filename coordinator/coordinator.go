@@ -30,7 +30,7 @@ type Bus interface {
 	Sign(ctx context.Context, r bus.SignRequest) (bus.SignReply, error)
 }
 
-// Prover gives inclusion proofs under the newest checkpoint.
+// Prover proves entries of the evidence log under its newest checkpoint.
 type Prover interface {
 	Proof(ctx context.Context, index int64) (translog.Proof, error)
 }

@@ -23,13 +23,15 @@ func (c *Coordinator) publishEvents(ctx context.Context) error {
 			return err
 		}
 		batch := make([]bus.Event, len(events))
+		published := make([]int64, len(events))
 		for i, e := range events {
+			published[i] = e.Sequence
 			batch[i] = bus.Event{Release: e.Release, Suite: e.Suite, State: string(e.State), At: e.At}
 		}
 		if err := c.bus.PublishEvent(ctx, batch...); err != nil {
 			return err
 		}
-		if err := c.store.EventsPublished(ctx, events[len(events)-1].Sequence); err != nil {
+		if err := c.store.EventsPublished(ctx, published); err != nil {
 			return err
 		}
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence"
+	"github.com/reprosign/reprosign/attest/openpgp"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/internal/bus"
@@ -161,36 +163,51 @@ func (c *Coordinator) bundle(ctx context.Context, made Made, decision attest.Dec
 	j := made.Job
 	in := evidence.Parts{
 		Policies: c.trust.To(decision.Policy), Request: j.Request, Opening: j.Opening, OpeningProof: opening,
-		Claim: parts.Claim, Votes: parts.Votes, Artifacts: j.Artifacts, Decision: j.Decision, DecisionProof: proof,
-		Certificates: [][]byte{},
+		Claim: parts.Claim, Votes: parts.Votes, Artifacts: j.Artifacts,
+		Decision: evidence.Logged{Envelope: j.Decision, Proof: proof},
 	}
+	earlier := map[attest.Digest]bool{}
 	for _, s := range parts.Signatures {
-		prior := evidence.Signature{Artifact: s.Artifact, Certificate: s.Certificate, Kind: s.Kind, Signature: s.Signature}
-		in.Signatures = append(in.Signatures, prior)
-		if s.Release == j.Release {
+		in.Signatures = append(in.Signatures, evidence.Signature{
+			Artifact: s.Artifact, Certificate: s.Certificate, Kind: s.Kind, Signature: s.Signature,
+		})
+		if s.Release == j.Release || earlier[s.Release] {
 			continue
 		}
-		earlier, err := c.prover.Proof(ctx, s.LogIndex)
+		earlier[s.Release] = true
+		shown, err := c.prover.Proof(ctx, s.LogIndex)
 		if err != nil {
 			return nil, err
 		}
-		in.Earlier = append(in.Earlier, evidence.Logged{Envelope: s.Decision, Proof: earlier})
+		in.Earlier = append(in.Earlier, evidence.Logged{Envelope: s.Decision, Proof: shown})
 	}
 	for name, signature := range made.Signatures {
 		in.Signatures = append(in.Signatures, evidence.Signature{
 			Artifact: name, Certificate: j.Certificate, Kind: attest.DetachedBinary, Signature: signature,
 		})
 	}
-	certificates := map[string][]byte{j.Certificate: made.Certificate}
-	for fingerprint, data := range parts.Certificates {
-		certificates[fingerprint] = data
-	}
-	for _, data := range certificates {
-		in.Certificates = append(in.Certificates, data)
+	if in.Certificates, err = certificates(made, parts); err != nil {
+		return nil, err
 	}
 	b, err := evidence.Build(in)
 	if err != nil {
 		return nil, err
 	}
 	return b.Encode()
+}
+
+// certificates parses those that the bundle's signatures verify under.
+func certificates(made Made, parts *Parts) ([]*openpgp.Certificate, error) {
+	all := map[string][]byte{}
+	maps.Copy(all, parts.Certificates)
+	all[made.Job.Certificate] = made.Certificate
+	out := make([]*openpgp.Certificate, 0, len(all))
+	for fingerprint, data := range all {
+		certificate, err := openpgp.ParseCertificate(data)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %s: %w", fingerprint, err)
+		}
+		out = append(out, certificate)
+	}
+	return out, nil
 }
