@@ -29,6 +29,9 @@ import (
 //     dissent, is the number that stand for another set or equivocated. O is
 //     the number outstanding: without vote, and with a rebuilder whose key is
 //     valid and who has not answered.
+//
+// The first of these rules that applies gives the outcome:
+//
 //  4. A withdrawn release is Withdrawn.
 //  5. A case that the policy does not admit is a Conflict: another policy or
 //     request than the opening names, a request not admitted, a claim that is
@@ -36,16 +39,19 @@ import (
 //     retries, a deadline beyond the suite's, a policy not in force at the opening.
 //  6. If n operators stand for another set than the claim's, and fewer for the
 //     claim's, the case is a Conflict.
-//  7. If A and O together are below n, no set can reach n: a Conflict; but
-//     Expired, to be tried again, if it could have with the operators that
-//     reported infra-error, fetch-failed or timed-out or whose keys have lapsed.
-//  8. Before the opening's time the case is Waiting. From the policy's expiry,
-//     and later than [Grace] after the deadline, it is Expired.
-//  9. If A ≥ n and D exceeds max_dissent, the case is Held.
-//  10. If A ≥ n, and O + D ≤ max_dissent or the settle time has passed since
-//     the opening, the case is Agreed.
-//  11. After the deadline a case that is not Agreed is Expired; until then it is
-//     Waiting or Held.
+//  7. If A and O, and those that another attempt may bring back, together are
+//     below n, the case is a Conflict: no set can reach n. Another attempt may
+//     bring back the operators that reported infra-error, fetch-failed or
+//     timed-out, and those without valid key.
+//  8. Before the opening's time the case is Waiting.
+//  9. From the policy's expiry, and later than [Grace] after the deadline, it is
+//     Expired, to be tried again.
+//  10. If A and O together are below n, it is Expired, to be tried again.
+//  11. If A ≥ n and D > max_dissent, it is Held, until the deadline.
+//  12. If A ≥ n, and O + D ≤ max_dissent or the settle time has passed since
+//     the opening, it is Agreed.
+//  13. It is Waiting until the deadline, and then Expired, to be tried again, as
+//     is what was Held.
 //
 // More votes never lose agreement: a vote for the agreed set or a report
 // leaves an Agreed case Agreed on that set, and so does any vote of an operator
@@ -108,7 +114,7 @@ func (c *Case) lawful() (*Suite, error) {
 	return suite, nil
 }
 
-// judge is rules 4 and 6 to 11.
+// judge is rules 4 and 6 to 13.
 func (t *tally) judge(v *Verdict) {
 	n, most := t.suite.Threshold, t.suite.MaxDissent
 	o := &t.c.Opening

@@ -1,6 +1,19 @@
-// Package policy holds the rules that admins sign: who may request, rebuild,
-// decide and log, and how many operators must agree before a release of a
-// suite is signed (design §3).
+// Package policy holds the rules that admins sign, and the one function that
+// says whether a release satisfies them (design §2 and §3, docs/spec/policy.md).
+//
+// A [Policy] says who may request, rebuild, decide and log, and how many
+// operators must agree before a release of a suite is signed. Admins type it
+// as YAML ([ParseYAML]); what they sign is its canonical JSON ([Policy.Seal]).
+// A [Chain] starts with a policy that somebody trusts and takes only
+// successors that the admins of both the old and the new policy signed:
+//
+//	chain, err := policy.Pin(trustFile)
+//	…
+//	err = chain.Add(envelope)
+//	request, err := attest.OpenRequest(message, chain.Newest().PublisherKey)
+//
+// [Evaluate] judges a release from verified statements. Coordinator, signer and
+// offline verifiers call it with the same case and get the same [Verdict].
 package policy
 
 import (
