@@ -1,6 +1,9 @@
 package bus
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Kind classes an error on the bus for programs.
 type Kind string
@@ -29,4 +32,43 @@ func (e *Error) Error() string { return e.Message }
 // Errorf returns an Error of a kind.
 func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// KindOf returns the kind of an error of this package's calls, KindInternal
+// for any other error, and "" for nil.
+func KindOf(err error) Kind {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return KindInternal
+}
+
+// failure is an Error that arose on this side, with its cause.
+type failure struct {
+	as    *Error
+	cause error
+}
+
+func failed(cause error, kind Kind, format string, args ...any) error {
+	return &failure{Errorf(kind, format, args...), cause}
+}
+
+// Error implements error.
+func (f *failure) Error() string {
+	if f.cause == nil {
+		return f.as.Message
+	}
+	return f.as.Message + ": " + f.cause.Error()
+}
+
+// Unwrap makes both the kind and the cause visible to errors.As and errors.Is.
+func (f *failure) Unwrap() []error {
+	if f.cause == nil {
+		return []error{f.as}
+	}
+	return []error{f.as, f.cause}
 }

@@ -85,11 +85,13 @@ type LogProof struct {
 }
 
 // SignReply holds one binary OpenPGP signature per artifact asked for, in the
-// order of the set, and the sealed statement about them.
+// order of the set, the sealed statement about them, and the certificate that
+// they verify under.
 type SignReply struct {
-	Signatures [][]byte         `json:"signatures,omitzero"`
-	Made       *attest.Envelope `json:"made,omitzero"`
-	Error      *Error           `json:"error,omitzero"`
+	Signatures  [][]byte         `json:"signatures,omitzero"`
+	Made        *attest.Envelope `json:"made,omitzero"`
+	Certificate []byte           `json:"certificate,omitzero"`
+	Error       *Error           `json:"error,omitzero"`
 }
 
 // SubmitRequest submits a release request or, alone, a signed policy.
@@ -137,6 +139,7 @@ type ReleaseStatus struct {
 	Release      attest.Digest    `json:"release"`
 	Request      attest.Digest    `json:"request"`
 	Attempt      int              `json:"attempt"`
+	Newest       attest.Digest    `json:"newest"` // the newest attempt at the same request
 	Suite        string           `json:"suite"`
 	Source       string           `json:"source"`
 	Version      string           `json:"version"`

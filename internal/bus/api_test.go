@@ -1,0 +1,227 @@
+package bus_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/internal/bus"
+)
+
+// fakeAPI is a coordinator that knows one release.
+type fakeAPI struct {
+	submit func(publisher string) bus.SubmitReply
+	status func(ctx context.Context, q bus.StatusRequest) bus.StatusReply
+}
+
+func (f *fakeAPI) Submit(_ context.Context, publisher string, _ bus.SubmitRequest) bus.SubmitReply {
+	return f.submit(publisher)
+}
+
+func (f *fakeAPI) Status(ctx context.Context, q bus.StatusRequest) bus.StatusReply {
+	if f.status == nil {
+		return bus.StatusReply{}
+	}
+	return f.status(ctx, q)
+}
+
+func (f *fakeAPI) Policies(context.Context, bus.PolicyRequest) bus.PolicyReply {
+	return bus.PolicyReply{Policies: []*attest.Envelope{}}
+}
+
+func (f *fakeAPI) Receipts(_ context.Context, rebuilder string, _ bus.ReceiptsRequest) bus.ReceiptsReply {
+	return bus.ReceiptsReply{Error: bus.Errorf(bus.KindNotFound, "none for %s", rebuilder)}
+}
+
+func (f *fakeAPI) Withdraw(context.Context, bus.WithdrawRequest) bus.WithdrawReply {
+	return bus.WithdrawReply{Release: digestOf("withdrawn")}
+}
+
+// serveAPI serves and returns when the service answers.
+func serveAPI(t *testing.T, h *house, id bus.Identity, api bus.API) {
+	t.Helper()
+	c := h.connect(t, id)
+	run(t, func(ctx context.Context) error { return c.ServeAPI(ctx, api) })
+	a := h.connect(t, alpha)
+	if _, err := available(t, func() (bus.WithdrawReply, error) { return a.Withdraw(within(t), bus.WithdrawRequest{}) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRequestsReachTheAPIWithTheirSender(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	serveAPI(t, h, one, &fakeAPI{submit: func(publisher string) bus.SubmitReply {
+		return bus.SubmitReply{Release: digestOf(publisher), Attempt: 1}
+	}})
+	for _, id := range []bus.Identity{press, other} {
+		r, err := h.connect(t, id).Submit(within(t), id.Name, bus.SubmitRequest{})
+		if err != nil || r.Release != digestOf(id.Name) {
+			t.Errorf("submit of %v: got %v, %v", id, r, err)
+		}
+	}
+	_, err := h.connect(t, beta).AskReceipts(within(t), "beta", bus.ReceiptsRequest{})
+	wantKind(t, err, bus.KindNotFound, "none for beta")
+	if r, err := h.connect(t, press).Policies(within(t), bus.PolicyRequest{After: 3}); err != nil || r.Policies == nil {
+		t.Errorf("policies: got %v, %v", r, err)
+	}
+}
+
+func TestBadRequestsAreAnsweredInvalid(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	serveAPI(t, h, one, &fakeAPI{})
+	p := h.connect(t, press)
+	digest := digestOf("x").String()
+	for name, data := range map[string]string{
+		"nothing":          "",
+		"no JSON":          "hello",
+		"null letter case": `{"Release":"` + digest + `"}`,
+		"unknown member":   `{"release":"` + digest + `","more":1}`,
+		"repeated member":  `{"release":"` + digest + `","release":"` + digest + `"}`,
+		"trailing data":    `{"release":"` + digest + `"} {}`,
+		"no key":           `{}`,
+		"two keys":         `{"release":"` + digest + `","request":"` + digest + `"}`,
+		"waits too long":   `{"release":"` + digest + `","waitSeconds":56}`,
+		"waits negatively": `{"release":"` + digest + `","waitSeconds":-1}`,
+		"too large":        `{"release":"` + strings.Repeat(" ", bus.MaxRequest) + `"}`,
+	} {
+		m, err := p.Raw().RequestWithContext(within(t), "api.v1.status", []byte(data))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := m.Header.Get(micro.ErrorCodeHeader); got != "invalid" {
+			t.Errorf("%s: got code %q", name, got)
+		}
+		if m.Header.Get(micro.ErrorHeader) == "" || !strings.Contains(string(m.Data), `"kind":"invalid"`) {
+			t.Errorf("%s: got %v %s", name, m.Header, m.Data)
+		}
+	}
+}
+
+func TestPanicInAHandlerIsAnInternalErrorAndNoCrash(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	serveAPI(t, h, one, &fakeAPI{submit: func(string) bus.SubmitReply { panic("secret detail") }})
+	p := h.connect(t, press)
+	for range 2 * 16 { // more than may run at one time: slots are given back
+		_, err := p.Submit(within(t), "press", bus.SubmitRequest{})
+		wantKind(t, err, bus.KindInternal)
+		if strings.Contains(err.Error(), "secret detail") {
+			t.Fatalf("the panic reached the other side: %v", err)
+		}
+	}
+}
+
+func TestTooLargeAnswerIsAnError(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	serveAPI(t, h, one, &fakeAPI{status: func(context.Context, bus.StatusRequest) bus.StatusReply {
+		return bus.StatusReply{Evidence: make([]byte, bus.MaxMessage)}
+	}})
+	_, err := h.connect(t, press).Status(within(t), bus.StatusRequest{Release: digestOf("x")})
+	wantKind(t, err, bus.KindInternal, "too large")
+}
+
+func TestStatusWaitsUntilTheStateOrTheEnd(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	var asked atomic.Int32
+	answers := []bus.StatusReply{
+		{Release: &bus.ReleaseStatus{State: "building"}},
+		{Error: bus.Errorf(bus.KindUnavailable, "restarting")},
+		{Release: &bus.ReleaseStatus{State: "agreed"}},
+		{Release: &bus.ReleaseStatus{State: "signed"}},
+	}
+	serveAPI(t, h, one, &fakeAPI{status: func(_ context.Context, q bus.StatusRequest) bus.StatusReply {
+		if q.WaitSeconds != bus.MaxWait || q.WaitFor != "logged" {
+			t.Errorf("got %+v", q)
+		}
+		return answers[min(int(asked.Add(1)), len(answers))-1]
+	}})
+	p := h.connect(t, press)
+	r, err := p.Status(within(t), bus.StatusRequest{Release: digestOf("x"), WaitFor: "logged"})
+	if err != nil || r.Release.State != "signed" || asked.Load() != 4 {
+		t.Errorf("got %+v, %v after %d questions", r.Release, err, asked.Load())
+	}
+}
+
+func TestStatusReturnsAFinalRelease(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	serveAPI(t, h, one, &fakeAPI{status: func(context.Context, bus.StatusRequest) bus.StatusReply {
+		return bus.StatusReply{Release: &bus.ReleaseStatus{State: "conflict", Final: true, Votes: []bus.VoteStatus{}}}
+	}})
+	r, err := h.connect(t, press).Status(within(t), bus.StatusRequest{Release: digestOf("x"), WaitFor: "signed"})
+	if err != nil || r.Release.State != "conflict" {
+		t.Errorf("got %+v, %v", r.Release, err)
+	}
+}
+
+func TestReachedFollowsTheWayOfASignedRelease(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		state, wanted string
+		want          bool
+	}{
+		{"building", "building", true},
+		{"building", "agreed", false},
+		{"signed", "logged", true},
+		{"logged", "signed", false},
+		{"held", "signed", false},
+		{"held", "held", true},
+		{"expired", "building", false},
+		{"signed", "conflict", false},
+		{"", "signed", false},
+	} {
+		if got := bus.Reached(test.state, test.wanted); got != test.want {
+			t.Errorf("Reached(%q, %q): got %v", test.state, test.wanted, got)
+		}
+	}
+}
+
+// device is a signer whose answers name the question.
+type device struct{}
+
+func (device) Decide(_ context.Context, q bus.DecideRequest) bus.DecideReply {
+	return bus.DecideReply{Results: make([]bus.DecideResult, len(q.Cases))}
+}
+
+func (device) Sign(_ context.Context, q bus.SignRequest) bus.SignReply {
+	if q.Certificate == "" {
+		return bus.SignReply{Error: bus.Errorf(bus.KindUnknownPolicy, "send the chain")}
+	}
+	return bus.SignReply{Signatures: [][]byte{[]byte(q.Certificate)}}
+}
+
+func TestSignersAnswerCoordinators(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	c := h.connect(t, one)
+	_, err := c.Sign(within(t), bus.SignRequest{})
+	wantKind(t, err, bus.KindUnavailable, "nobody is there")
+
+	s := h.connect(t, hsm)
+	stop := run(t, func(ctx context.Context) error { return s.ServeSigner(ctx, device{}) })
+	d, err := available(t, func() (bus.DecideReply, error) {
+		return c.Decide(within(t), bus.DecideRequest{Cases: make([]bus.DecideCase, 3)})
+	})
+	if err != nil || len(d.Results) != 3 {
+		t.Errorf("decide: got %v, %v", d, err)
+	}
+	r, err := c.Sign(within(t), bus.SignRequest{Certificate: "A1"})
+	if err != nil || len(r.Signatures) != 1 || string(r.Signatures[0]) != "A1" {
+		t.Errorf("sign: got %v, %v", r, err)
+	}
+	_, err = c.Sign(within(t), bus.SignRequest{})
+	wantKind(t, err, bus.KindUnknownPolicy, "send the chain")
+	_, err = c.Sign(within(t), bus.SignRequest{States: make([]attest.State, bus.MaxMessage/2)})
+	wantKind(t, err, bus.KindInvalid, "at most 4194304")
+	stop()
+	_, err = c.Sign(within(t), bus.SignRequest{})
+	wantKind(t, err, bus.KindUnavailable)
+}

@@ -1,0 +1,40 @@
+package bus
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Raw is the connection itself: tests try what the typed calls would not.
+func (c *Conn) Raw() *nats.Conn { return c.nc }
+
+// Inbox is the prefix of a party's inboxes, for attacks on them.
+var Inbox = Identity.inbox
+
+// Collect is how a batch is filled.
+var Collect = collect
+
+// PermissionTable is the table of docs/spec/bus.md, for parties with
+// placeholders as names.
+func PermissionTable() string {
+	var b strings.Builder
+	b.WriteString("| Party | May publish | May subscribe | May answer |\n| --- | --- | --- | --- |\n")
+	for _, role := range []Role{RoleCoordinator, RoleSigner, RoleRebuilder, RolePublisher} {
+		p := PermissionsOf(Identity{role, "<name>"})
+		answer := "nothing"
+		if p.Answer != 0 {
+			answer = "each message once, within " + p.Answer.String()
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", role, cell(p.Publish), cell(p.Subscribe), answer)
+	}
+	return b.String()
+}
+
+func cell(subjects []string) string {
+	if len(subjects) == 0 {
+		return "nothing"
+	}
+	return "`" + strings.Join(subjects, "`<br>`") + "`"
+}
