@@ -71,9 +71,11 @@ func (v *verifier) verdict() (string, error) {
 	if verdict.Threshold != d.Threshold || verdict.Operators != d.Operators {
 		return "", fmt.Errorf("decided as %d of %d operators, the policy says %d of %d", d.Threshold, d.Operators, verdict.Threshold, verdict.Operators)
 	}
-	if len(v.bundle.Votes) != len(d.Votes) || !slices.Equal(verdict.Accepted, d.Votes) {
-		return "", fmt.Errorf("the decision lists %d votes and reports; the bundle holds %d, of which %d are acceptable and not all the same",
-			len(d.Votes), len(v.bundle.Votes), len(verdict.Accepted))
+	if len(v.bundle.Votes) != len(d.Votes) {
+		return "", fmt.Errorf("the decision lists %d votes and reports, the bundle holds %d", len(d.Votes), len(v.bundle.Votes))
+	}
+	if !slices.Equal(verdict.Accepted, d.Votes) {
+		return "", errors.New("the decision lists other votes and reports than those that the policy accepts")
 	}
 	blind := "the votes were blind"
 	if !d.Blind {

@@ -96,12 +96,7 @@ func New(tb testing.TB, o Options) *World {
 	if o.Change != nil {
 		o.Change(&w.Policy)
 	}
-	w.Envelope = w.Seal(tb, w.Policy)
-	chain, err := policy.Pin(w.Envelope)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	w.Version = chain.Newest()
+	w.Use(tb, w.Seal(tb, w.Policy))
 	return w
 }
 
@@ -155,4 +150,16 @@ func (w *World) policy() policy.Policy {
 		p.Suites[0].Rebuilders = append(p.Suites[0].Rebuilders, r.Name())
 	}
 	return p
+}
+
+// Use makes an already signed policy the one under which further releases are
+// opened and decided.
+func (w *World) Use(tb testing.TB, e *attest.Envelope) {
+	tb.Helper()
+	chain, err := policy.Pin(e)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w.Envelope, w.Version = e, chain.Newest()
+	w.Policy = w.Version.Policy
 }
