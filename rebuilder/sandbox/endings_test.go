@@ -102,14 +102,14 @@ func TestALogThatCannotBeStoredIsTheAgentsError(t *testing.T) {
 	}
 }
 
-func TestAForkBombIsBounded(t *testing.T) {
+func TestTheNumberOfProcessesIsBounded(t *testing.T) {
 	atEachLevel(t, func(t *testing.T, s *site) {
-		spec := s.spec(`f() { f | f & }; f; sleep 0.3; echo still here`)
+		// No real fork bomb: should the limit be missing, it would be the machine's end and not the test's.
+		spec := s.spec("")
+		spec.Command = []string{"/bin/sh", "-c", `for i in $(seq 200); do sleep 1000 & done; echo no limit`}
 		spec.Limits.Processes = 50
-		spec.Timeout = 3 * time.Second
-		s.run(t.Context(), spec)
-		if !strings.Contains(s.log.String(), "Resource temporarily unavailable") {
-			t.Errorf("the bomb met no limit: %.300s", s.log.String())
+		if result := s.run(t.Context(), spec); result.OK() {
+			t.Errorf("200 processes were started: %s", s.log.String())
 		}
 	})
 }

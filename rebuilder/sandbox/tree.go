@@ -85,8 +85,32 @@ func (t uidTree) terminate(ctx context.Context) { _ = t.signal(ctx, "TERM") }
 func (t uidTree) kill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, killDeadline, errSurvivors)
 	defer cancel()
-	return untilNone(ctx, func(pid int) bool { return uidOf(pid) == int64(t.uid) }, func([]int) error { return t.signal(ctx, "KILL") })
+	return untilNone(ctx, t.has, func(pids []int) error {
+		if err := t.signal(ctx, "KILL"); err != nil {
+			t.strike(pids)
+		}
+		return nil
+	})
 }
+
+// strike is for when no helper can be started, as when the process table is full. It stops all before it kills any: a place
+// that one of them frees would be taken by the next.
+func (t uidTree) strike(pids []int) {
+	for _, signal := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
+		for _, pid := range pids {
+			fd, err := unix.PidfdOpen(pid, 0)
+			if err != nil {
+				continue
+			}
+			if t.has(pid) {
+				_ = unix.PidfdSendSignal(fd, signal, nil, 0)
+			}
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+func (t uidTree) has(pid int) bool { return uidOf(pid) == int64(t.uid) }
 
 func (t uidTree) signal(ctx context.Context, name string) error {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", "kill -"+name+" -1")
