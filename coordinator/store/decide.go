@@ -1,0 +1,256 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/coordinator"
+)
+
+// ClaimUndecided leases closed releases for the signer, the longest waiting
+// first. Until the lease ends nobody else gets them.
+func (w *Writer) ClaimUndecided(ctx context.Context, limit int, lease time.Duration) ([]coordinator.Undecided, error) {
+	var out []coordinator.Undecided
+	err := w.tx(ctx, "leasing undecided releases", func(tx pgx.Tx) error {
+		out = nil
+		rows, err := tx.Query(ctx, `
+			UPDATE releases SET claimable_at = clock_timestamp() + $2, fence = fence + 1
+			 WHERE id IN (SELECT id FROM releases WHERE claimable_at <= clock_timestamp()
+			               ORDER BY claimable_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
+			RETURNING id`, limit, lease)
+		ids, err := collect(rows, err, scanDigest)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		attest.SortDigests(ids)
+		cases, err := loadCases(ctx, tx, ids)
+		for _, l := range cases {
+			out = append(out, l.Undecided)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// verdict is a decision with what the store knows of its release.
+type verdict struct {
+	coordinator.Decision
+
+	suite, source string
+	artifacts     attest.Artifacts
+}
+
+// Decide stores decisions, their log entries and the intent to sign. A
+// decision that is stored already is left as it is and not refused.
+func (w *Writer) Decide(ctx context.Context, decisions []coordinator.Decision) ([]attest.Digest, error) {
+	var refused []attest.Digest
+	err := w.tx(ctx, "storing decisions", func(tx pgx.Tx) error {
+		refused = nil
+		due, left, err := dueDecisions(ctx, tx, decisions)
+		if err != nil {
+			return err
+		}
+		due, unnamed, err := bindNames(ctx, tx, due)
+		if err != nil {
+			return err
+		}
+		refused = append(left, unnamed...)
+		return storeDecisions(ctx, tx, due)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return refused, nil
+}
+
+// dueDecisions locks the releases and sorts out the decisions that come too
+// late: the lease was lost, or the release withdrawn or ended.
+func dueDecisions(ctx context.Context, tx pgx.Tx, decisions []coordinator.Decision) (due []verdict, refused []attest.Digest, err error) {
+	ids := make([]attest.Digest, len(decisions))
+	for i, d := range decisions {
+		ids[i] = d.Release
+	}
+	type row struct {
+		fence    int64
+		waits    bool
+		set      attest.Digest
+		decision attest.Digest
+		verdict  verdict
+		list     []byte
+	}
+	known := map[attest.Digest]row{}
+	b := &pgx.Batch{}
+	exec(b, `SELECT FROM releases WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, column(ids))
+	b.Queue(`
+		SELECT o.id, r.fence, r.claimable_at IS NOT NULL, r.agreed_set, d.digest, o.suite, q.source, l.list
+		  FROM openings o
+		  JOIN releases r ON r.id = o.id
+		  JOIN requests q ON q.digest = o.request
+		  LEFT JOIN artifact_sets l ON l.digest = r.agreed_set
+		  LEFT JOIN decisions d ON d.release = o.id
+		 WHERE o.id = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var id attest.Digest
+			var r row
+			if err := rows.Scan(digest{&id}, &r.fence, &r.waits, digest{&r.set}, digest{&r.decision},
+				&r.verdict.suite, &r.verdict.source, &r.list); err != nil {
+				return err
+			}
+			known[id] = r
+		}
+		return rows.Err()
+	})
+	if err := send(ctx, tx, b); err != nil {
+		return nil, nil, err
+	}
+	for _, d := range decisions {
+		r := known[d.Release]
+		switch {
+		case r.decision == d.Envelope.Digest():
+		case !r.waits || r.fence != d.Fence || r.set != d.Decision.Set:
+			refused = append(refused, d.Release)
+		default:
+			r.verdict.Decision = d
+			if r.verdict.artifacts, err = attest.ParseArtifacts(r.list); err != nil {
+				return nil, nil, err
+			}
+			due = append(due, r.verdict)
+		}
+	}
+	return due, refused, nil
+}
+
+// bindNames binds the decided file names for good. A release whose reservation
+// was lost to other content can never be decided and goes to conflict.
+func bindNames(ctx context.Context, tx pgx.Tx, due []verdict) (bound []verdict, refused []attest.Digest, err error) {
+	r := &reservation{}
+	for _, v := range due {
+		r.add(&loaded{Undecided: coordinator.Undecided{Case: caseOf(v)}, source: v.source}, v.artifacts)
+	}
+	problems, err := r.reserve(ctx, tx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var lost transitions
+	for _, v := range due {
+		p, ok := problems[v.Release]
+		if !ok {
+			bound = append(bound, v)
+			continue
+		}
+		p.bound = true
+		refused = append(refused, v.Release)
+		lost = append(lost, move{release: v.Release, Transition: p.transition(0)})
+	}
+	c := wishColumns(r.wishes)
+	if _, err := tx.Exec(ctx, `
+		UPDATE names n SET bound = true
+		  FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bytea[]) AS u (suite, name, sha256, source, release)
+		 WHERE n.suite = u.suite AND n.name = u.name AND n.sha256 = u.sha256 AND n.source = u.source AND NOT n.bound
+		   AND u.release <> ALL ($6::bytea[])`,
+		c.suites, c.names, c.sha256s, c.sources, c.releases, column(refused)); err != nil {
+		return nil, nil, err
+	}
+	return bound, refused, lost.apply(ctx, tx)
+}
+
+func caseOf(v verdict) coordinator.Case {
+	c := coordinator.Case{Suite: v.suite}
+	c.Release = v.Release
+	return c
+}
+
+// storeDecisions writes decisions whose releases are locked and whose names are
+// bound, set by set.
+func storeDecisions(ctx context.Context, tx pgx.Tx, due []verdict) error {
+	if len(due) == 0 {
+		return nil
+	}
+	entries := make([]coordinator.Entry, len(due))
+	for i, v := range due {
+		entries[i] = v.Entry
+	}
+	leaves, err := appendEntries(ctx, tx, entries, attest.Digest{})
+	if err != nil {
+		return err
+	}
+	var releases, digests, sets, envelopes, jobReleases [][]byte
+	var certificates []string
+	for _, v := range due {
+		encoded, err := v.Envelope.Encode()
+		if err != nil {
+			return fmt.Errorf("decision on %s: %w", v.Release, err)
+		}
+		d := v.Envelope.Digest()
+		releases, digests, sets = append(releases, v.Release[:]), append(digests, d[:]), append(sets, v.Decision.Decision.Set[:])
+		envelopes = append(envelopes, encoded)
+		for _, c := range v.Certificates {
+			jobReleases, certificates = append(jobReleases, v.Release[:]), append(certificates, c)
+		}
+	}
+	b := &pgx.Batch{}
+	exec(b, `
+		INSERT INTO decisions (release, digest, set_digest, envelope, leaf)
+		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[])`, releases, digests, sets, envelopes, leaves)
+	queueArtifacts(b, due)
+	exec(b, `INSERT INTO signing_jobs (release, certificate) SELECT * FROM unnest($1::bytea[], $2::text[])`, jobReleases, certificates)
+	exec(b, `
+		UPDATE releases SET state = 'agreed', reason = 'decided, waiting for the log', decided_at = now(), claimable_at = NULL
+		 WHERE id = ANY($1)`, releases)
+	exec(b, `
+		UPDATE request_progress p SET open = false, wanted = false FROM openings o
+		 WHERE o.id = ANY($1) AND p.request = o.request AND o.attempt = p.attempts`, releases)
+	if err := send(ctx, tx, b); err != nil {
+		return err
+	}
+	return notify(ctx, tx, coordinator.TopicOutbox)
+}
+
+func queueArtifacts(b *pgx.Batch, due []verdict) {
+	var releases, sha256s, sha512s [][]byte
+	var positions []int16
+	var suites, sources, names, kinds []string
+	var sizes []int64
+	for i := range due {
+		v := &due[i]
+		for at := range v.artifacts {
+			a := &v.artifacts[at]
+			releases, positions, suites = append(releases, v.Release[:]), append(positions, int16(at)), append(suites, v.suite)
+			sources, names, kinds = append(sources, v.source), append(names, a.Name), append(kinds, a.Kind)
+			sizes, sha256s, sha512s = append(sizes, a.Size), append(sha256s, a.SHA256[:]), append(sha512s, a.SHA512[:])
+		}
+	}
+	exec(b, `
+		INSERT INTO artifacts (release, position, suite, source, name, kind, size, sha256, sha512)
+		SELECT * FROM unnest($1::bytea[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bytea[], $9::bytea[])`,
+		releases, positions, suites, sources, names, kinds, sizes, sha256s, sha512s)
+}
+
+// Undecide ends a lease without a decision. ErrFenced if it was lost before.
+func (w *Writer) Undecide(ctx context.Context, release attest.Digest, fence int64, reason string, again time.Time, expire, retry bool) error {
+	reason = attest.CleanReason(reason)
+	return w.tx(ctx, "ending the lease of release "+release.Short(), func(tx pgx.Tx) error {
+		var retries bool
+		err := tx.QueryRow(ctx, `
+			SELECT o.attempt <= o.retries FROM releases r JOIN openings o ON o.id = r.id
+			 WHERE r.id = $1 AND r.fence = $2 AND r.claimable_at IS NOT NULL FOR NO KEY UPDATE OF r`, release[:], fence).Scan(&retries)
+		if err != nil {
+			return fenced(err)
+		}
+		if !expire {
+			_, err := tx.Exec(ctx, `UPDATE releases SET reason = $2, claimable_at = $3 WHERE id = $1`, release[:], reason, again)
+			return err
+		}
+		end := transitions{{release: release, retries: retries, Transition: coordinator.Transition{
+			State: coordinator.Expired, Reason: reason, Retry: retry,
+		}}}
+		return end.apply(ctx, tx)
+	})
+}

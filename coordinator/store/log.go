@@ -1,0 +1,214 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/coordinator"
+)
+
+// integratorLock is the key of the advisory lock that keeps replicas from
+// queueing on the log's state row. Correctness is the row's, not the lock's.
+const integratorLock = 0x72657072_6f6c6f67
+
+// hashSize is the size of a node hash in a tile.
+const hashSize = 32
+
+// Integrate moves up to limit leaves from the outbox into the tree.
+func (w *Writer) Integrate(ctx context.Context, limit int, grow coordinator.Grow) (int, error) {
+	n := 0
+	err := w.tx(ctx, "integrating log entries", func(tx pgx.Tx) error {
+		n = 0
+		var free bool
+		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, int64(integratorLock)).Scan(&free); err != nil || !free {
+			return err
+		}
+		var old coordinator.Tree
+		if err := tx.QueryRow(ctx, `SELECT size, root FROM log_state WHERE id = 1 FOR UPDATE`).
+			Scan(&old.Size, digest{(*attest.Digest)(&old.Root)}); err != nil {
+			return err
+		}
+		ids, leaves, err := takePending(ctx, tx, limit)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		tree, tiles, err := grow(old, leaves, func(want []tlog.Tile) ([][]byte, error) { return readTiles(ctx, tx, want) })
+		if err != nil {
+			return err
+		}
+		if tree.Size != old.Size+int64(len(leaves)) {
+			return fmt.Errorf("tree of size %d grew by %d leaves to %d", old.Size, len(leaves), tree.Size)
+		}
+		n = len(ids)
+		return writeTree(ctx, tx, old, tree, ids, tiles)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func takePending(ctx context.Context, tx pgx.Tx, limit int) ([]int64, []tlog.Hash, error) {
+	rows, err := tx.Query(ctx, `SELECT leaf, leaf_hash FROM log_pending ORDER BY leaf LIMIT $1`, limit)
+	var leaves []tlog.Hash
+	ids, err := collect(rows, err, func(row pgx.CollectableRow) (int64, error) {
+		var id int64
+		var h attest.Digest
+		err := row.Scan(&id, digest{&h})
+		leaves = append(leaves, tlog.Hash(h))
+		return id, err
+	})
+	return ids, leaves, err
+}
+
+func writeTree(ctx context.Context, tx pgx.Tx, old, tree coordinator.Tree, ids []int64, tiles []coordinator.Tile) error {
+	levels, numbers, data := make([]int16, len(tiles)), make([]int64, len(tiles)), make([][]byte, len(tiles))
+	for i, t := range tiles {
+		levels[i], numbers[i], data[i] = int16(t.Level), t.N, t.Data
+	}
+	b := &pgx.Batch{}
+	// By an array of keys: a subquery here costs a second per thousand rows
+	// while the table's statistics are stale.
+	exec(b, `DELETE FROM log_pending WHERE leaf = ANY($1)`, ids)
+	exec(b, `
+		INSERT INTO log_entries (index, leaf) SELECT $2::bigint + u.position - 1, u.leaf
+		  FROM unnest($1::bigint[]) WITH ORDINALITY AS u (leaf, position)`, ids, old.Size)
+	exec(b, `
+		INSERT INTO log_tiles AS t (level, n, data) SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
+		ON CONFLICT (level, n) DO UPDATE SET data = excluded.data WHERE octet_length(excluded.data) > octet_length(t.data)`,
+		levels, numbers, data)
+	if err := send(ctx, tx, b); err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, `UPDATE log_state SET size = $1, root = $2 WHERE id = 1 AND size = $3 AND root = $4`,
+		tree.Size, tree.Root[:], old.Size, old.Root[:])
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("log of size %d was grown by somebody else: %w", old.Size, coordinator.ErrUnavailable)
+	}
+	return nil
+}
+
+// Committed returns the committed tree, and whether a checkpoint of its size is stored.
+func (w *Writer) Committed(ctx context.Context) (tree coordinator.Tree, published bool, err error) {
+	err = w.pool.QueryRow(ctx, `
+		SELECT s.size, s.root, EXISTS (SELECT FROM log_checkpoints c WHERE c.size = s.size) FROM log_state s WHERE s.id = 1`).
+		Scan(&tree.Size, digest{(*attest.Digest)(&tree.Root)}, &published)
+	return tree, published, wrap("reading the log's state", err)
+}
+
+// Publish stores a signed checkpoint and, in the same transaction, what follows
+// from it: decisions below its size are logged, their signing jobs open.
+func (w *Writer) Publish(ctx context.Context, tree coordinator.Tree, note []byte) error {
+	return w.tx(ctx, fmt.Sprintf("storing the checkpoint of size %d", tree.Size), func(tx pgx.Tx) error {
+		var state coordinator.Tree
+		if err := tx.QueryRow(ctx, `SELECT size, root FROM log_state WHERE id = 1`).
+			Scan(&state.Size, digest{(*attest.Digest)(&state.Root)}); err != nil {
+			return err
+		}
+		if state.Size < tree.Size || state.Size == tree.Size && state.Root != tree.Root {
+			return fmt.Errorf("%w: the log has size %d, and no such tree was ever committed", coordinator.ErrForked, state.Size)
+		}
+		tag, err := tx.Exec(ctx, `INSERT INTO log_checkpoints (size, root, note) VALUES ($1, $2::bytea, $3) ON CONFLICT DO NOTHING`,
+			tree.Size, tree.Root[:], note)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return sameNote(ctx, tx, tree, note)
+		}
+		return openLogged(ctx, tx, tree.Size)
+	})
+}
+
+// sameNote accepts a checkpoint that another replica stored first, if it is the same.
+func sameNote(ctx context.Context, tx pgx.Tx, tree coordinator.Tree, note []byte) error {
+	var stored []byte
+	if err := tx.QueryRow(ctx, `SELECT note FROM log_checkpoints WHERE size = $1`, tree.Size).Scan(&stored); err != nil {
+		return err
+	}
+	if !bytes.Equal(stored, note) {
+		return fmt.Errorf("%w: another checkpoint of this size is stored", coordinator.ErrForked)
+	}
+	return nil
+}
+
+// openLogged moves decided releases below size on to be signed.
+func openLogged(ctx context.Context, tx pgx.Tx, size int64) error {
+	rows, err := tx.Query(ctx, `
+		SELECT r.id FROM releases r JOIN decisions d ON d.release = r.id JOIN log_entries i ON i.leaf = d.leaf
+		 WHERE r.state = 'agreed' AND i.index < $1 ORDER BY r.id FOR NO KEY UPDATE OF r`, size)
+	ids, err := collect(rows, err, scanDigest)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	b := &pgx.Batch{}
+	exec(b, `UPDATE releases SET state = 'logged', logged_at = now(), reason = 'logged' WHERE id = ANY($1)`, column(ids))
+	exec(b, `UPDATE signing_jobs SET state = 'open', claimable_at = now() WHERE release = ANY($1) AND state = 'waiting'`, column(ids))
+	if err := send(ctx, tx, b); err != nil {
+		return err
+	}
+	return notify(ctx, tx, coordinator.TopicSign)
+}
+
+// Checkpoint returns the newest stored checkpoint.
+func (w *Writer) Checkpoint(ctx context.Context) (tree coordinator.Tree, note []byte, err error) {
+	err = w.pool.QueryRow(ctx, `SELECT size, root, note FROM log_checkpoints ORDER BY size DESC LIMIT 1`).
+		Scan(&tree.Size, digest{(*attest.Digest)(&tree.Root)}, &note)
+	return tree, note, wrap("reading the newest checkpoint", err)
+}
+
+// Tiles returns stored tiles, each at least as long as asked for.
+func (w *Writer) Tiles(ctx context.Context, want []tlog.Tile) ([][]byte, error) {
+	tiles, err := readTiles(ctx, w.pool, want)
+	return tiles, wrap("reading log tiles", err)
+}
+
+func readTiles(ctx context.Context, q querier, want []tlog.Tile) ([][]byte, error) {
+	if len(want) == 0 {
+		return nil, nil
+	}
+	type key struct{ level, n int64 }
+	levels, numbers := make([]int16, len(want)), make([]int64, len(want))
+	for i, t := range want {
+		if t.L < 0 || t.L > math.MaxInt8 {
+			return nil, fmt.Errorf("tile of level %d", t.L)
+		}
+		levels[i], numbers[i] = int16(t.L), t.N
+	}
+	rows, err := q.Query(ctx, `
+		SELECT t.level, t.n, t.data FROM log_tiles t
+		  JOIN unnest($1::smallint[], $2::bigint[]) AS u (level, n) ON t.level = u.level AND t.n = u.n`, levels, numbers)
+	if err != nil {
+		return nil, err
+	}
+	found := map[key][]byte{}
+	for rows.Next() {
+		var k key
+		var data []byte
+		if err := rows.Scan(&k.level, &k.n, &data); err != nil {
+			rows.Close()
+			return nil, err
+		}
+		found[k] = data
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	out := make([][]byte, len(want))
+	for i, t := range want {
+		out[i] = found[key{int64(t.L), t.N}]
+		if len(out[i]) < t.W*hashSize {
+			return nil, fmt.Errorf("%w: tile %d of level %d has %d hashes, %d wanted", coordinator.ErrNotFound, t.N, t.L, len(out[i])/hashSize, t.W)
+		}
+	}
+	return out, nil
+}
