@@ -67,7 +67,7 @@ type Rebuild struct {
 	Finished Time
 }
 
-// RebuildBuildType is the SLSA build type of rebuild statements (docs/spec/rebuild.md).
+// RebuildBuildType is the SLSA build type of rebuild statements (docs/spec/envelope-and-statements.md).
 const RebuildBuildType = specBase + "rebuild/v1"
 
 const (
