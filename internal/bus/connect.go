@@ -153,7 +153,7 @@ func (c *Conn) dial(ctx context.Context, addresses, public string, options []nat
 			return failed(err, KindUnavailable, "connecting to NATS at %s", addresses)
 		}
 		if !waiting {
-			c.log.Warn("nats is away, waiting for it", slog.String("url", addresses), slog.Any("error", err))
+			c.log.WarnContext(ctx, "nats is away, waiting for it", slog.String("url", addresses), slog.Any("error", err))
 			waiting = true
 		}
 		if err := pause(ctx, reconnectWait); err != nil {

@@ -50,7 +50,7 @@ func (c *Conn) consume(ctx context.Context, stream, name string, read func(conte
 		if c.nc.IsClosed() {
 			return failed(err, KindUnavailable, "reading consumer %s of stream %s: connection closed", name, stream)
 		}
-		c.log.Warn("nats consumer not readable, trying again",
+		c.log.WarnContext(ctx, "nats consumer not readable, trying again",
 			slog.String("stream", stream), slog.String("consumer", name), slog.Any("error", err))
 		if wait.pause(ctx) != nil {
 			break

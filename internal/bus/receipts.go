@@ -40,7 +40,7 @@ func (c *Conn) handleReceipt(ctx context.Context, m jetstream.Msg, handle func(*
 	c.note(m)
 	e := new(attest.Envelope)
 	if err := decode(m.Data(), attest.MaxEnvelope, e); err != nil {
-		c.log.Error("nats receipt dropped", slog.String("subject", m.Subject()), slog.Any("error", err))
+		c.log.ErrorContext(ctx, "nats receipt dropped", slog.String("subject", m.Subject()), slog.Any("error", err))
 		c.settle(m, m.Term())
 		return
 	}
@@ -51,7 +51,7 @@ func (c *Conn) handleReceipt(ctx context.Context, m jetstream.Msg, handle func(*
 			c.settle(m, m.Ack())
 			return
 		}
-		c.log.Warn("receipt not noted, trying again", slog.Any("error", err))
+		c.log.WarnContext(ctx, "receipt not noted, trying again", slog.Any("error", err))
 		if wait.pause(ctx) != nil {
 			return
 		}
@@ -78,7 +78,7 @@ func (c *Conn) Events(ctx context.Context, handle func(Event)) error {
 			c.metrics.count(received, m.Subject, len(m.Data))
 			var e Event
 			if err := decode(m.Data, MaxMessage, &e); err != nil {
-				c.log.Warn("nats event dropped", slog.String("subject", m.Subject), slog.Any("error", err))
+				c.log.WarnContext(ctx, "nats event dropped", slog.String("subject", m.Subject), slog.Any("error", err))
 				continue
 			}
 			handle(e)

@@ -133,7 +133,7 @@ func (s *service) send(subject string, m *nats.Msg, problem *Error) {
 func (s *service) protect(ctx context.Context, e endpoint, subject string, data []byte) (value any, problem *Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.conn.log.Error("request handler panicked", slog.String("endpoint", e.name),
+			s.conn.log.ErrorContext(ctx, "request handler panicked", slog.String("endpoint", e.name),
 				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 			problem = Errorf(KindInternal, "internal error, logged at the other side")
 			value = problemReply{problem}
@@ -208,7 +208,7 @@ func (c *Conn) serveMicro(ctx context.Context, config micro.Config, endpoints []
 		// Stop drains the subscriptions; the flush brings what the server had
 		// sent before it heard of that.
 		if err := errors.Join(service.Stop(), c.flush()); err != nil && !c.nc.IsClosed() {
-			c.log.Warn("nats service not ended", slog.Any("error", err))
+			c.log.WarnContext(ctx, "nats service not ended", slog.Any("error", err))
 		}
 	}()
 	for _, e := range endpoints {

@@ -85,14 +85,10 @@ func nextTask(ctx context.Context, consumer jetstream.Consumer) (jetstream.Msg, 
 
 func (c *Conn) handleTask(ctx context.Context, m jetstream.Msg, handle func(context.Context, TaskMessage)) {
 	delivered := c.note(m)
-	var task Task
-	err := decode(m.Data(), MaxMessage, &task)
-	if err == nil && (task.Opening == nil || task.Request == nil) {
-		err = Errorf(KindInvalid, "task holds no opening or no request")
-	}
+	task, err := DecodeTask(m.Data())
 	if err != nil {
 		// It will never be readable: do not have it delivered again.
-		c.log.Error("nats task dropped", slog.String("subject", m.Subject()), slog.Any("error", err))
+		c.log.ErrorContext(ctx, "nats task dropped", slog.String("subject", m.Subject()), slog.Any("error", err))
 		c.settle(m, m.Term())
 		return
 	}

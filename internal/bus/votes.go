@@ -112,7 +112,7 @@ func (c *Conn) storeVotes(ctx context.Context, votes []jetstream.Msg, handle fun
 		if ctx.Err() != nil {
 			return // not acknowledged: they come again after AckWait
 		}
-		c.log.Warn("votes not stored, trying again", slog.Int("votes", len(votes)), slog.Any("error", err))
+		c.log.WarnContext(ctx, "votes not stored, trying again", slog.Int("votes", len(votes)), slog.Any("error", err))
 		if wait.pause(ctx) != nil {
 			return
 		}

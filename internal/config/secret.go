@@ -47,7 +47,7 @@ func ReadSecretFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading a secret: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	// Of the open file, so that nobody can put another in its place meanwhile.
 	info, err := f.Stat()
 	if err != nil {

@@ -94,7 +94,7 @@ func serve(ctx context.Context, o Options, h *health) (stop func() error, err er
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	o.Logger.Info("metrics and health served", slog.String("address", listener.Addr().String()))
+	o.Logger.InfoContext(ctx, "metrics and health served", slog.String("address", listener.Addr().String()))
 	if o.Listening != nil {
 		o.Listening(listener.Addr())
 	}
@@ -121,7 +121,7 @@ func serve(ctx context.Context, o Options, h *health) (stop func() error, err er
 func feed(ctx context.Context, o Options, h *health) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		o.Logger.Warn("systemd watchdog not understood", slog.Any("error", err))
+		o.Logger.WarnContext(ctx, "systemd watchdog not understood", slog.Any("error", err))
 	}
 	if err != nil || interval == 0 {
 		return
@@ -136,7 +136,7 @@ func feed(ctx context.Context, o Options, h *health) {
 			}
 			if r.err != nil {
 				alive = false
-				o.Logger.Error("liveness check failed", slog.String("check", r.name), slog.Any("error", r.err))
+				o.Logger.ErrorContext(ctx, "liveness check failed", slog.String("check", r.name), slog.Any("error", r.err))
 			}
 		}
 		if alive {
