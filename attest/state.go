@@ -49,7 +49,11 @@ func (s State) Check(a Artifact) error {
 		return bad("unused buffer bytes are not zero")
 	}
 	h := sha512.New()
-	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(s); err != nil {
+	u, ok := h.(encoding.BinaryUnmarshaler)
+	if !ok {
+		return bad("this SHA-512 implementation takes none")
+	}
+	if err := u.UnmarshalBinary(s); err != nil {
 		return bad(err.Error())
 	}
 	if !bytes.Equal(h.Sum(nil), a.SHA512[:]) {

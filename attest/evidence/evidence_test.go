@@ -236,9 +236,8 @@ func TestReusedSignatureNamesTheEarlierDecision(t *testing.T) {
 		t.Errorf("%+v, %v", f, err)
 	}
 	// The later decision explains nothing that was signed before it.
-	back := first.Parts()
 	first.Signatures = second.Sign(t, evidencetest.Suite, w.Certificate)
-	back = first.Parts()
+	back := first.Parts()
 	back.Earlier = []evidence.Logged{{Envelope: second.Decision, Proof: second.DecisionProof}}
 	if _, err := evidence.Build(back); !errors.Is(err, evidence.ErrNotVerified) || !strings.Contains(err.Error(), "not earlier") {
 		t.Errorf("signature that names a later decision: %v", err)

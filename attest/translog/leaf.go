@@ -92,7 +92,7 @@ func AppendEntry(bundle, leaf []byte) ([]byte, error) {
 	if len(leaf) == 0 || len(leaf) > MaxLeaf {
 		return nil, fmt.Errorf("log leaf of %d bytes, 1 to %d allowed", len(leaf), MaxLeaf)
 	}
-	bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(leaf))) //nolint:gosec // bounded above
+	bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(leaf)))
 	return append(bundle, leaf...), nil
 }
 

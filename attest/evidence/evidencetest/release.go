@@ -157,7 +157,7 @@ func (r *Release) Sign(tb testing.TB, holder string, certificate *openpgp.Certif
 	signatures := make([][]byte, len(r.Artifacts))
 	for i, a := range r.Artifacts {
 		var err error
-		signatures[i], err = openpgp.SignState(certificate, Ed25519("openpgp "+holder), r.States[i], uint64(a.Size), a.SHA512, openpgp.Options{ //nolint:gosec // sizes are not negative
+		signatures[i], err = openpgp.SignState(certificate, Ed25519("openpgp "+holder), r.States[i], uint64(a.Size), a.SHA512, openpgp.Options{
 			Created:   r.decided.Decided.Time(),
 			Notations: evidence.Notations(Origin, r.Decision.Digest(), r.decided.Ground, a.SHA512),
 		})
