@@ -94,7 +94,7 @@ func TestStatementIsBelievedOnlyUnderItsAuthorsKey(t *testing.T) {
 		var asked string
 		mislabelled := func(name string) (attest.VerifierKey, error) {
 			asked = name
-			return edKey(t, "mallory", 9).VerifierKey, nil
+			return attest.NewVerifierKey("mallory", k.key.Public())
 		}
 		for what, keys := range map[string]attest.Keys{
 			"unknown author":     keyring(edKey(t, "mallory", 9)),
