@@ -1,6 +1,8 @@
 package sequencer
 
 import (
+	"fmt"
+
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/reprosign/reprosign/attest/translog"
@@ -8,9 +10,17 @@ import (
 )
 
 // grow appends leaves to a tree (coordinator.Grow): it computes every hash that
-// they complete and every tile that these hashes are in.
+// they complete and every tile that these hashes are in. Tiles that do not add
+// up to the old root are not built upon.
 func grow(old coordinator.Tree, leaves []tlog.Hash, read func([]tlog.Tile) ([][]byte, error)) (coordinator.Tree, []coordinator.Tile, error) {
 	hashes := newTileHashes(read)
+	root, err := tlog.TreeHash(old.Size, hashes)
+	if err != nil {
+		return coordinator.Tree{}, nil, err
+	}
+	if root != old.Root {
+		return coordinator.Tree{}, nil, fmt.Errorf("%w: the stored tiles of size %d do not have the stored root", coordinator.ErrForked, old.Size)
+	}
 	for i, leaf := range leaves {
 		n := old.Size + int64(i)
 		stored, err := tlog.StoredHashesForRecordHash(n, leaf, hashes)
@@ -23,7 +33,6 @@ func grow(old coordinator.Tree, leaves []tlog.Hash, read func([]tlog.Tile) ([][]
 		}
 	}
 	tree := coordinator.Tree{Size: old.Size + int64(len(leaves))}
-	var err error
 	if tree.Root, err = tlog.TreeHash(tree.Size, hashes); err != nil {
 		return coordinator.Tree{}, nil, err
 	}

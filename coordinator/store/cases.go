@@ -15,10 +15,10 @@ import (
 type loaded struct {
 	coordinator.Undecided
 
-	agreed    attest.Digest
-	attempt   int
-	retries   int
-	source    string
+	agreed  attest.Digest
+	attempt int
+	retries int
+	source  string
 }
 
 // loadCases reads locked releases with everything a verdict needs, in the order

@@ -25,7 +25,7 @@ const (
 	codeQueryCanceled    = "57014" // by statement_timeout
 
 	classConnection = "08"
-	classResources  = "53" // out of connections, memory or disk
+	classResources  = "53"  // out of connections, memory or disk
 	classOperator   = "57P" // shutdown, crash, start-up, dropped database
 )
 

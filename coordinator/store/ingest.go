@@ -308,4 +308,3 @@ func scanStatement(row pgx.Row, d *attest.Digest) (*attest.Envelope, error) {
 	}
 	return e, nil
 }
-
