@@ -61,7 +61,8 @@ type Coordinator struct {
 	events  *broadcast
 }
 
-// New returns a coordinator that does nothing until [Coordinator.Run].
+// New returns a coordinator. [Coordinator.Prepare] comes next, then
+// [Coordinator.Run] and, beside it, the request API.
 func New(c Config) (*Coordinator, error) {
 	if c.Key.Algorithm() != attest.ECDSAP256 {
 		return nil, fmt.Errorf("opening key is %v, must be %v", c.Key.Algorithm(), attest.ECDSAP256)
@@ -75,18 +76,20 @@ func New(c Config) (*Coordinator, error) {
 	}, nil
 }
 
-// Run works until ctx ends or a fault that no repetition can mend. It stores
-// the pinned policy if the store does not know it and loads the newer ones.
+// Prepare stores the pinned policy if the store does not know it and loads the
+// newer ones. It comes before everything else: an opening names a stored policy.
+func (c *Coordinator) Prepare(ctx context.Context) error {
+	if err := c.retrying(ctx, "policies", c.storePinned); err != nil {
+		return err
+	}
+	return c.retrying(ctx, "policies", c.loadPolicies)
+}
+
+// Run works until ctx ends or a fault that no repetition can mend.
 func (c *Coordinator) Run(ctx context.Context) error {
 	topics, err := c.store.Listen(ctx)
 	if err != nil {
 		return fmt.Errorf("listening for notifications: %w", err)
-	}
-	if err := c.retrying(ctx, "policies", c.storePinned); err != nil {
-		return err
-	}
-	if err := c.retrying(ctx, "policies", c.loadPolicies); err != nil {
-		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	loops := map[Topic]*loop{

@@ -164,6 +164,9 @@ func work(ctx context.Context, s settings, trust *policy.Chain, box *single, w *
 	if err != nil {
 		return err
 	}
+	if err := domain.Prepare(ctx); err != nil {
+		return err
+	}
 	registry.MustRegister(append(domain.Collectors(), conn.Collectors()...)...)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return seq.Run(ctx) })
