@@ -29,6 +29,7 @@ type View struct {
 	Operators    int
 	Blind        bool
 	Claimed      bool // the request compares with a candidate
+	Disclosed    bool // the embargo is over: digests are shown
 	Opened       attest.Time
 	Deadline     attest.Time
 	DecidedAt    attest.Time // zero until then, as the others below
@@ -72,6 +73,22 @@ type SignatureView struct {
 	Signature   []byte
 	Release     attest.Digest
 	At          attest.Time
+}
+
+// Filter narrows a list of releases. Empty fields narrow nothing.
+type Filter struct {
+	Request                              attest.Digest
+	Suite, Source, Version, Architecture string
+	State                                State
+	// Before continues a list behind its last release: only releases opened
+	// earlier, or at the same time with a lower id, are listed.
+	Before Position
+}
+
+// Position is a release's place in the list of all, newest first.
+type Position struct {
+	Opened  attest.Time
+	Release attest.Digest
 }
 
 // Reader reads what is public, through views that cannot show what is not.
