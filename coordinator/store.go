@@ -22,6 +22,9 @@ var (
 	ErrFenced = errors.New("lease lost to another worker")
 	// ErrTooLate: the release is past the state in which this could be done.
 	ErrTooLate = errors.New("release is past that state")
+	// ErrForked: the log in the database is not a continuation of what was
+	// signed. Nothing may be signed any more until a person has looked.
+	ErrForked = errors.New("log history differs from what was signed")
 )
 
 // Topic is what a notification of the store is about.

@@ -31,7 +31,7 @@ func TestReleaseGoesThroughTheWholeCycle(t *testing.T) {
 	if d := w.ingest(batch...); d[0] != coordinator.Counted || d[1] != coordinator.Counted || d[2] != coordinator.Counted {
 		t.Fatalf("dispositions %v, want counted", d)
 	}
-	if n := w.evaluate(2); n != 1 {
+	if n := w.evaluate(); n != 1 {
 		t.Fatalf("%d releases evaluated, want 1", n)
 	}
 	claimed := w.claim(time.Minute)
@@ -165,7 +165,7 @@ func TestExpiredReleaseIsRetriedAsOftenAsItsSuiteAllows(t *testing.T) {
 		}
 		r := w.newRelease(s, rules{invited: operators("alpha", "beta"), threshold: 2, retries: 1, attempt: attempt, deadline: -time.Hour})
 		must(t, w.writer.Open(t.Context(), r))
-		if n := w.evaluate(2); n != 1 || w.state(r.ID) != coordinator.Expired {
+		if n := w.evaluate(); n != 1 || w.state(r.ID) != coordinator.Expired {
 			t.Fatalf("attempt %d: %d evaluated, state %s", attempt, n, w.state(r.ID))
 		}
 		if final := w.view(r.ID).Final; final != (attempt == 2) {
@@ -180,11 +180,11 @@ func TestExpiredReleaseIsRetriedAsOftenAsItsSuiteAllows(t *testing.T) {
 func TestNewPolicyMakesOpenReleasesDue(t *testing.T) {
 	w := newWorld(t)
 	w.open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2})
-	if n := w.evaluate(2); n != 0 {
+	if n := w.evaluate(); n != 0 {
 		t.Fatalf("%d due before", n)
 	}
 	w.addPolicy(2)
-	if n := w.evaluate(2); n != 1 {
+	if n := w.evaluate(); n != 1 {
 		t.Fatalf("%d due after the policy, want 1", n)
 	}
 	policies, err := w.writer.Policies(t.Context(), 1)

@@ -290,9 +290,9 @@ func judge(threshold int) func(coordinator.Case, attest.Time) coordinator.Transi
 	}
 }
 
-func (w *world) evaluate(threshold int) int {
+func (w *world) evaluate() int {
 	w.t.Helper()
-	n, err := w.writer.Evaluate(w.t.Context(), 1000, judge(threshold))
+	n, err := w.writer.Evaluate(w.t.Context(), 1000, judge(2))
 	must(w.t, err)
 	return n
 }
@@ -328,7 +328,7 @@ func (w *world) decision(u coordinator.Undecided, certificates ...string) coordi
 // decide brings a release with enough votes to a stored decision.
 func (w *world) decide(release attest.Digest, certificates ...string) {
 	w.t.Helper()
-	w.evaluate(2)
+	w.evaluate()
 	for _, u := range w.claim(time.Minute) {
 		if u.Release != release {
 			continue
@@ -414,9 +414,9 @@ func (w *world) connect(role string) *pgx.Conn {
 }
 
 // count runs a query for one number as the owner.
-func (w *world) count(sql string, args ...any) int {
+func (w *world) count(sql string) int {
 	w.t.Helper()
 	var n int
-	must(w.t, w.connect("").QueryRow(w.t.Context(), sql, args...).Scan(&n))
+	must(w.t, w.connect("").QueryRow(w.t.Context(), sql).Scan(&n))
 	return n
 }

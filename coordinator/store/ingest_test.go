@@ -151,11 +151,17 @@ func TestStatementsGetTheirDispositions(t *testing.T) {
 		{"again later", []coordinator.Incoming{first}, []coordinator.Disposition{coordinator.Counted}},
 		{"same operator, same set", []coordinator.Incoming{again}, []coordinator.Disposition{coordinator.Counted}},
 		{"same operator, other set", []coordinator.Incoming{against}, []coordinator.Disposition{coordinator.Contradicts}},
-		{"both sets in one batch", []coordinator.Incoming{w.vote(open.ID, "gamma", other), w.vote(open.ID, "gamma", b)},
-			[]coordinator.Disposition{coordinator.Counted, coordinator.Contradicts}},
+		{
+			"both sets in one batch",
+			[]coordinator.Incoming{w.vote(open.ID, "gamma", other), w.vote(open.ID, "gamma", b)},
+			[]coordinator.Disposition{coordinator.Counted, coordinator.Contradicts},
+		},
 		{"contradiction repeated", []coordinator.Incoming{against}, []coordinator.Disposition{coordinator.Contradicts}},
-		{"built after a report", []coordinator.Incoming{w.report(open.ID, "beta", attest.InfraError), w.vote(open.ID, "beta", b)},
-			[]coordinator.Disposition{coordinator.Counted, coordinator.Counted}},
+		{
+			"built after a report",
+			[]coordinator.Incoming{w.report(open.ID, "beta", attest.InfraError), w.vote(open.ID, "beta", b)},
+			[]coordinator.Disposition{coordinator.Counted, coordinator.Counted},
+		},
 		{"not invited", []coordinator.Incoming{w.vote(open.ID, "mallory", b)}, []coordinator.Disposition{coordinator.NotInvited}},
 		{"unknown release", []coordinator.Incoming{w.vote(attest.SHA256([]byte("?")), "alpha", b)}, []coordinator.Disposition{coordinator.UnknownRelease}},
 		{"after the deadline", []coordinator.Incoming{w.vote(over.ID, "alpha", b)}, []coordinator.Disposition{coordinator.AfterDeadline}},
@@ -182,7 +188,7 @@ func TestVoteAfterTheSetIsClosedIsLateAndNeverCounted(t *testing.T) {
 	r := w.open("hello", "1.0", rules{invited: operators("alpha", "beta", "gamma"), threshold: 2, maxDissent: 1})
 	b := build(t, "content", "file.deb")
 	w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
-	w.evaluate(2)
+	w.evaluate()
 	late, contradiction := w.vote(r.ID, "gamma", b), w.vote(r.ID, "beta", build(t, "other", "file.deb"))
 	if diff := cmp.Diff([]coordinator.Disposition{coordinator.Late, coordinator.Late}, w.ingest(late, contradiction)); diff != "" {
 		t.Errorf("dispositions (-want +got):\n%s", diff)

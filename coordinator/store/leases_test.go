@@ -20,7 +20,7 @@ func (w *world) logged(n int, certificates ...string) []attest.Digest {
 		b := build(w.t, fmt.Sprint(i), fmt.Sprintf("file-%d.deb", i))
 		w.ingest(w.vote(id, "alpha", b), w.vote(id, "beta", b))
 	}
-	w.evaluate(2)
+	w.evaluate()
 	for {
 		var decisions []coordinator.Decision
 		for _, u := range w.claim(time.Minute) {
@@ -78,7 +78,7 @@ func TestResultOfALostLeaseIsRefused(t *testing.T) {
 	r := w.open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2})
 	b := build(t, "content", "hello.deb")
 	w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
-	w.evaluate(2)
+	w.evaluate()
 	slow := w.claim(0)[0] // its lease ends at once
 	fast := w.claim(time.Minute)[0]
 	if slow.Fence == fast.Fence {
@@ -174,7 +174,7 @@ func TestReplicasNeverClaimTheSameUndecidedRelease(t *testing.T) {
 			}
 		}
 	})
-	w.evaluate(2)
+	w.evaluate()
 	parallel(t, 4, 4, func(int) error {
 		for {
 			us, err := w.writer.ClaimUndecided(t.Context(), 9, time.Minute)

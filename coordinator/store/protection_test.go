@@ -94,7 +94,7 @@ func TestNoDigestOfAnUndecidedReleaseIsVisible(t *testing.T) {
 		t.Errorf("%d equivocations may be logged under the embargo, %v", len(open), err)
 	}
 	assertHidden(t, w, "building", secrets)
-	w.evaluate(2)
+	w.evaluate()
 	u := w.claim(time.Minute)
 	must(t, w.writer.Undecide(t.Context(), r.ID, u[0].Fence, "the signer mentioned "+b.set.String(), time.Now(), false, false))
 	assertHidden(t, w, "closed", secrets)
@@ -199,7 +199,7 @@ func TestDecidedFileNameKeepsItsContentAndSource(t *testing.T) {
 		next := w.open(test.source, "2.0", rules{invited: operators("alpha", "beta"), threshold: 2})
 		c := build(t, test.content, "hello.deb")
 		w.ingest(w.vote(next.ID, "alpha", c), w.vote(next.ID, "beta", c))
-		w.evaluate(2)
+		w.evaluate()
 		release, err := w.writer.Release(t.Context(), next.ID)
 		must(t, err)
 		if release.State != coordinator.Conflict || !strings.Contains(release.Reason, test.why) {
@@ -217,9 +217,9 @@ func TestReservedNameWaitsAndIsFreedWhenItsReleaseEnds(t *testing.T) {
 	first, next := w.open("hello", "1.0", rule), w.open("hello", "1.1", rule)
 	b, c := build(t, "content", "hello.deb"), build(t, "changed", "hello.deb")
 	w.ingest(w.vote(first.ID, "alpha", b), w.vote(first.ID, "beta", b))
-	w.evaluate(2)
+	w.evaluate()
 	w.ingest(w.vote(next.ID, "alpha", c), w.vote(next.ID, "beta", c))
-	w.evaluate(2)
+	w.evaluate()
 	if r, err := w.writer.Release(t.Context(), next.ID); err != nil || r.Closed || r.State != coordinator.Building {
 		t.Fatalf("release that wants a reserved name: %+v, %v; want it to wait", r, err)
 	}
@@ -236,7 +236,7 @@ func TestWithdrawnReleaseTakesNoDecisionAndNoSignature(t *testing.T) {
 		r := w.open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2, retries: 3})
 		b := build(t, "content", "hello.deb")
 		w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
-		w.evaluate(2)
+		w.evaluate()
 		u := w.claim(time.Minute)[0]
 		var job coordinator.Job
 		if late {
