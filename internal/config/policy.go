@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 
@@ -15,14 +16,15 @@ func LoadPolicy(path string) (*policy.Chain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the pinned policy: %w", err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > attest.MaxEnvelope {
+	if !info.Mode().IsRegular() || info.Size() > attest.MaxEnvelope+1 {
 		return nil, fmt.Errorf("reading the pinned policy: %s is no regular file of at most %d bytes", path, attest.MaxEnvelope)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the pinned policy: %w", err)
 	}
-	e, err := attest.ParseEnvelope(data)
+	// The command writes a line end behind the envelope; it is no part of it.
+	e, err := attest.ParseEnvelope(bytes.TrimSuffix(data, []byte("\n")))
 	if err != nil {
 		return nil, fmt.Errorf("pinned policy %s: %w", path, err)
 	}

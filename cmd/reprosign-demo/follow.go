@@ -1,0 +1,289 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/internal/bus"
+)
+
+const (
+	// releasePatience bounds one release on a slow machine.
+	releasePatience = 10 * time.Minute
+	// latePatience bounds the wait for those whose vote is not needed any more, but is to be seen.
+	latePatience = 2 * time.Minute
+	watchPause   = 200 * time.Millisecond
+)
+
+// releaseAll takes the releases through the signing cycle, one after the other.
+func (d *demo) releaseAll(ctx context.Context) error {
+	for i, r := range d.releases {
+		d.screen.section(fmt.Sprintf("Release %d of %d: %s %s, suite %s", i+1, len(d.releases), r.name, r.version, r.suite))
+		d.screen.explain("%s", r.story)
+		if err := d.release(ctx, r); err != nil {
+			return fmt.Errorf("release %s: %w", r.name, err)
+		}
+	}
+	return nil
+}
+
+func (d *demo) release(ctx context.Context, r *release) error {
+	if err := d.submit(ctx, r); err != nil {
+		return err
+	}
+	status, err := d.watch(ctx, r)
+	if err != nil {
+		return err
+	}
+	entry := releaseSummary{
+		Name: r.name, Suite: r.suite, Version: r.version, Release: r.id.String(), State: status.State, Reason: status.Reason,
+		Votes: map[string]string{}, Artifacts: []artifactSummary{},
+	}
+	for _, v := range status.Votes {
+		entry.Votes[v.Rebuilder] = v.View
+	}
+	if status.State == "signed" {
+		if err := d.collect(ctx, r, status, &entry); err != nil {
+			return err
+		}
+	}
+	d.expect(r.acceptable(status), "%s ended as %s: %s", r.name, status.State, status.Reason)
+	d.summary.Releases = append(d.summary.Releases, entry)
+	return nil
+}
+
+// acceptable reports whether the release ended as it should. Debian's package
+// is equal to the archive's where the toolchain is; elsewhere it is lawful
+// that it is not, and that the HSM stays silent.
+func (r *release) acceptable(status *bus.ReleaseStatus) bool {
+	return status.State == r.end || r.claim != "" && r.suite != "debian-bookworm" && status.State == "conflict"
+}
+
+// submit asks for the release with the publisher's key, as a person would.
+func (d *demo) submit(ctx context.Context, r *release) error {
+	recipe, err := attest.MarshalCanonical(r.recipe)
+	if err != nil {
+		return err
+	}
+	file := d.place.party(publisherName, r.name+".recipe.json")
+	if err := writePublic(file, recipe); err != nil {
+		return err
+	}
+	args := append(d.publisherArgs("submit"), "--suite", r.suite, "--source", r.name, "--version", r.version,
+		"--arch", d.architecture, "--recipe", file, "-o", "json")
+	if r.claim != "" {
+		args = append(args, "--claim", r.claim, "--claim-public")
+	}
+	out, err := d.reprosign(ctx, args...)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Release attest.Digest `json:"release"`
+	}
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		return fmt.Errorf("reading the answer of submit: %w", err)
+	}
+	r.id = answer.Release
+	d.screen.event(publisherName, "signed a release request; the coordinator opened release %s", r.id.Short())
+	return nil
+}
+
+func (d *demo) publisherArgs(command ...string) []string {
+	return append(command, "--config", d.place.party(publisherName, publisherName+".toml"))
+}
+
+// watch tells what can be seen of a release until it is settled and every
+// rebuilder has answered, also those that are not needed any more.
+func (d *demo) watch(ctx context.Context, r *release) (*bus.ReleaseStatus, error) {
+	defer d.screen.still()
+	ctx, cancel := context.WithTimeoutCause(ctx, releasePatience,
+		fmt.Errorf("not settled after %v; the logs in %s tell what each process waits for", releasePatience, d.place.result(logsDir)))
+	defer cancel()
+	ticker := time.NewTicker(watchPause)
+	defer ticker.Stop()
+	seen := map[string]string{}
+	state, settled := "", time.Time{}
+	for {
+		reply, err := d.publisher.Status(ctx, bus.StatusRequest{Release: r.id})
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		status := reply.Release
+		waiting := d.tellVotes(status, seen)
+		if status.State != state {
+			state = status.State
+			d.tellState(status)
+		}
+		if status.Final && settled.IsZero() {
+			settled = time.Now()
+		}
+		if status.Final && (len(waiting) == 0 || time.Since(settled) > latePatience) {
+			return status, nil
+		}
+		d.screen.live("%s: %s", status.State, status.Reason)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// tellVotes tells each rebuilder's view when it changes, and returns who has not answered.
+func (d *demo) tellVotes(status *bus.ReleaseStatus, seen map[string]string) (waiting []string) {
+	for _, v := range status.Votes {
+		if v.View == string(policy.ViewPending) {
+			waiting = append(waiting, v.Rebuilder)
+		}
+		if seen[v.Rebuilder] == v.View {
+			continue
+		}
+		seen[v.Rebuilder] = v.View
+		switch v.View {
+		case string(policy.ViewPending):
+		case string(policy.ViewAgrees):
+			d.screen.good(v.Rebuilder, "agrees")
+		case string(policy.ViewDiffers):
+			d.screen.notable(v.Rebuilder, "differs")
+		case "reported":
+			d.screen.event(v.Rebuilder, "has built and signed its hashes; nobody sees them before the decision")
+		default:
+			d.screen.notable(v.Rebuilder, "%s (see %s)", v.View, d.place.result(logsDir, v.Rebuilder+".log"))
+		}
+	}
+	return waiting
+}
+
+func (d *demo) tellState(status *bus.ReleaseStatus) {
+	switch status.State {
+	case "building":
+		d.screen.event("agents", "took the task, checked it against their own policy, and build in sandboxes without a network")
+	case "agreed":
+		d.screen.event(signerName, "checked every vote itself and signed the decision: %s", status.Reason)
+	case "logged":
+		d.screen.event("log", "holds the decision; now the signer may ask the HSM")
+	case "signed":
+		d.screen.good(hsmName, "signed: %s", status.Reason)
+	default:
+		d.screen.notable("verdict", "%s: %s", status.State, status.Reason)
+	}
+}
+
+// collect gathers what a verifier needs, verifies it, and notes it.
+func (d *demo) collect(ctx context.Context, r *release, status *bus.ReleaseStatus, entry *releaseSummary) error {
+	_, err := d.reprosign(ctx, append(d.publisherArgs("wait"), r.id.String(), "--trust", d.policyPath(),
+		"--timeout", "1m", "--evidence", d.place.result(evidenceDir))...)
+	if err != nil {
+		return err
+	}
+	entry.Evidence = filepath.Join(evidenceDir, r.name+".evidence.json")
+	r.evidence = d.place.result(entry.Evidence)
+	if err := os.Rename(d.place.result(evidenceDir, r.id.String()+".evidence.json"), r.evidence); err != nil {
+		return err
+	}
+	parts := filepath.Join(evidenceDir, r.name)
+	if _, err := d.reprosign(ctx, "evidence", "extract", r.evidence, "--dir", d.place.result(parts), "--trust", d.policyPath()); err != nil {
+		return err
+	}
+	for _, a := range status.Artifacts {
+		kept := artifactSummary{
+			File: filepath.Join(artifactsDir, a.Name), SHA256: a.SHA256.String(), Signature: filepath.Join(signaturesDir, a.Name+".sig"),
+		}
+		for from, to := range map[string]string{
+			d.fileOf(r, status, a.Name):          kept.File,
+			d.place.result(parts, a.Name+".sig"): kept.Signature,
+		} {
+			if err := copyFile(from, d.place.result(to)); err != nil {
+				return fmt.Errorf("keeping %s: %w", to, err)
+			}
+		}
+		entry.Artifacts = append(entry.Artifacts, kept)
+		d.verify(ctx, r, kept)
+	}
+	return nil
+}
+
+// fileOf is where the signed bytes are: the archive's own file if there is a
+// claim, else what an agreeing rebuilder built.
+func (d *demo) fileOf(r *release, status *bus.ReleaseStatus, name string) string {
+	if r.claim != "" {
+		return r.claim
+	}
+	for _, v := range status.Votes {
+		if v.View == string(policy.ViewAgrees) {
+			return filepath.Join(d.spool(v.Rebuilder), r.id.String(), "out", name)
+		}
+	}
+	return ""
+}
+
+// verify checks a signed file with stock gpg and with reprosign verify.
+func (d *demo) verify(ctx context.Context, r *release, a artifactSummary) {
+	file, signature := d.place.result(a.File), d.place.result(a.Signature)
+	err := d.gpg(ctx, signature, file)
+	d.expect(err == nil, "gpg --verify of %s: %v", a.File, err)
+	out, stderr, verr := d.try(ctx, "verify", file, r.evidence, "--trust", d.policyPath())
+	d.expect(verr == nil, "reprosign verify of %s: %s", a.File, lastLine(stderr))
+	if err == nil && verr == nil {
+		whose := ""
+		if r.claim != "" {
+			whose = ", on the very file that Debian published"
+		}
+		d.screen.good("verifier", "gpg --verify and reprosign verify pass on %s%s", filepath.Base(a.File), whose)
+		d.screen.event("verifier", "%s", lastLine(out))
+	}
+}
+
+// errBadSignature is gpg's own verdict.
+var errBadSignature = errors.New("BAD signature")
+
+// gpg verifies a detached signature with nothing but the published certificates.
+// It reads the status lines: the exit status alone would let revoked keys pass.
+func (d *demo) gpg(ctx context.Context, signature, file string) error {
+	home := d.place.party("verifier")
+	if _, err := os.Stat(home); err != nil {
+		if _, err := d.place.directory(privateDir, "verifier"); err != nil {
+			return err
+		}
+		if _, err := output(ctx, "/", "gpg", "--homedir", home, "--batch", "--quiet", "--import", d.place.result(certificateFile)); err != nil {
+			return err
+		}
+	}
+	status := d.place.party("verifier", "status")
+	_, err := output(ctx, "/", "gpg", "--homedir", home, "--batch", "--yes", "--status-file", status, "--verify", signature, file)
+	said, readErr := os.ReadFile(status)
+	switch {
+	case readErr != nil:
+		return errors.Join(err, readErr)
+	case strings.Contains(string(said), "[GNUPG:] BADSIG "):
+		return errBadSignature
+	case err != nil:
+		return err
+	case !strings.Contains(string(said), "[GNUPG:] GOODSIG ") || !strings.Contains(string(said), "[GNUPG:] VALIDSIG "):
+		return fmt.Errorf("gpg reports no good signature: %s", lastLine(string(said)))
+	}
+	return nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}
