@@ -121,7 +121,13 @@ func TestTwoPoliciesWithOneSerialAreRefusedWhereverTheyStand(t *testing.T) {
 	one, c := first(t)
 	two := sign(t, after(one, nil), "ann", "bob")
 	rival := sign(t, after(one, quota(7)), "bob", "cem")
-	four := sign(t, after(two, func(p *policy.Policy) { p.Serial = 4 }), "ann", "bob")
+	// Policy 4 hands over to others, who could not have signed policy 2.
+	four := sign(t, after(two, func(p *policy.Policy) {
+		p.Serial = 4
+		for i, name := range []string{"xin", "yan", "zoe"} {
+			p.Admins.Keys[i] = admin(name).VerifierKey
+		}
+	}), "ann", "bob", "xin", "yan")
 	if err := errors.Join(c.Add(two), c.Add(four)); err != nil {
 		t.Fatal(err)
 	}

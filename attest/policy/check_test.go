@@ -89,9 +89,17 @@ var breaches = map[string]struct {
 		p.Suites[0].Rebuilders = append(p.Suites[0].Rebuilders, "delta")
 	}, "more than half needed"},
 	"more dissent than there can be": {func(p *policy.Policy) { p.Suites[0].MaxDissent = 2 }, "max_dissent 2"},
-	"negative dissent":               {func(p *policy.Policy) { p.Suites[0].MaxDissent = -1 }, "max_dissent -1"},
-	"isolation unknown":              {func(p *policy.Policy) { p.Suites[0].MinIsolation = "some" }, "not a known level"},
-	"isolation none":                 {func(p *policy.Policy) { p.Suites[0].MinIsolation = attest.IsolationNone }, "needs an insecure policy"},
+	"dissent where all must agree":   {func(p *policy.Policy) { p.Suites[0].Threshold, p.Suites[0].MaxDissent = 3, 1 }, "max_dissent 1"},
+	"as much dissent as agreement": {func(p *policy.Policy) {
+		for _, name := range []string{"delta", "epsilon"} {
+			p.Rebuilders = append(p.Rebuilders, rebuilder(name, name))
+			p.Suites[0].Rebuilders = append(p.Suites[0].Rebuilders, name)
+		}
+		p.Suites[0].MaxDissent, p.Insecure = 2, true
+	}, "max_dissent 2"},
+	"negative dissent":  {func(p *policy.Policy) { p.Suites[0].MaxDissent = -1 }, "max_dissent -1"},
+	"isolation unknown": {func(p *policy.Policy) { p.Suites[0].MinIsolation = "some" }, "not a known level"},
+	"isolation none":    {func(p *policy.Policy) { p.Suites[0].MinIsolation = attest.IsolationNone }, "needs an insecure policy"},
 }
 
 // swapped exchanges two different neighbours, as hasty fingers do.

@@ -315,6 +315,28 @@ func TestEvaluate(t *testing.T) {
 			votes:  votes(built("alpha", "x"), built("beta", "y"), built("gamma", "x")), after: settle, want: policy.Held, next: deadline + 1,
 			explain: "2 of 3 operators agree, but the suite allows no dissent; beta differs",
 		},
+		"dissent under a key that expired before the opening": {
+			policy: func(p *policy.Policy) { p.Rebuilders[1].ValidUntil = opened },
+			votes:  votes(built("alpha", "x"), built("beta", "y"), built("gamma", "x")), want: policy.Agreed, set: "x", next: deadline + grace + 1,
+			explain: "2 of 3 operators agree; beta has no valid key",
+		},
+		"an operator does not wait for its lapsed key": {
+			operators: []string{"alpha", "beta", "gamma", "delta"},
+			policy: func(p *policy.Policy) {
+				p.Rebuilders[3].Operator, p.Rebuilders[3].ValidUntil = "gamma", opened+1
+			},
+			votes: votes(built("alpha", "x"), built("beta", "x"), report("gamma", attest.BuildFailed)), after: 1,
+			want: policy.Agreed, set: "x", next: deadline + grace + 1, explain: "2 of 3 operators agree; gamma failed to build",
+		},
+		"a report under a lapsed key does not count": {
+			operators: []string{"alpha", "beta", "gamma", "delta"},
+			policy: func(p *policy.Policy) {
+				p.Rebuilders[3].Operator, p.Rebuilders[3].ValidUntil = "gamma", opened+1
+			},
+			votes: votes(built("alpha", "x"), built("beta", "y"), report("gamma", attest.BuildFailed), report("delta", attest.InfraError)), after: 1,
+			want:    policy.Conflict,
+			explain: "at most 1 of 3 operators can agree, 2 needed; alpha, beta differ from one another; gamma failed to build",
+		},
 		"lapsed keys leave too few for this attempt": {
 			policy: func(p *policy.Policy) {
 				p.Rebuilders[1].ValidUntil = opened + 1

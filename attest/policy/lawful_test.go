@@ -25,7 +25,7 @@ func TestACaseThatThePolicyDoesNotAdmitIsAConflict(t *testing.T) {
 		"another architecture":      func(c *policy.Case) { c.Request.Architecture = "riscv64" },
 		"claim missing":             func(c *policy.Case) { claim("x")(c); c.Claim = nil },
 		"claim not in the request":  func(c *policy.Case) { claim("x")(c); c.Request.Claim = attest.Digest{} },
-		"claim of another set":      func(c *policy.Case) { claim("x")(c); c.Claim.Set = digest("y") },
+		"claim of another set":      func(c *policy.Case) { claim("y")(c); c.Claim.Set = digest("x") },
 		"an attempt too many":       func(c *policy.Case) { c.Opening.Attempt = 4 },
 		"a later deadline":          func(c *policy.Case) { c.Opening.Deadline++ },
 		"opened before the policy":  func(c *policy.Case) { c.Opening.Opened = issued - grace - 1; c.Opening.Deadline = issued },

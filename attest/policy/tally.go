@@ -83,6 +83,7 @@ type accepted struct {
 	statement attest.Digest
 	seat      int
 	vote      bool
+	set       attest.Digest // of a vote
 }
 
 func newTally(c *Case, suite *Suite, at attest.Time) *tally {
@@ -171,7 +172,7 @@ func (t *tally) take(v *Vote) {
 		return
 	}
 	o := &t.operators[s.operator]
-	t.accepted = append(t.accepted, accepted{v.Statement, i, v.Outcome == attest.Built})
+	t.accepted = append(t.accepted, accepted{v.Statement, i, v.Outcome == attest.Built, v.Set})
 	if v.Outcome != attest.Built {
 		s.ended = max(s.ended, endingOf(v.Outcome))
 		o.ended = max(o.ended, s.ended)
@@ -330,6 +331,7 @@ func (t *tally) view(s *seat) View {
 
 // list returns the accepted statements: at most [MaxListed] of a rebuilder,
 // votes before reports, so that nobody can make a decision too long to sign.
+// Under a key no longer valid, dissent alone is listed.
 func (t *tally) list() []attest.Digest {
 	slices.SortFunc(t.accepted, func(a, b accepted) int {
 		if a.vote != b.vote {
@@ -343,9 +345,8 @@ func (t *tally) list() []attest.Digest {
 	out := make([]attest.Digest, 0, len(t.accepted))
 	for _, a := range slices.Compact(t.accepted) {
 		s := &t.seats[a.seat]
-		class := t.operators[s.operator].class
 		switch {
-		case s.lapsed && class != classDiffer && class != classEquivocated:
+		case s.lapsed && a.set == t.candidate:
 			t.ignore(a.statement, reasonLapsed)
 		case s.listed == MaxListed:
 			t.ignore(a.statement, "its rebuilder has too many statements listed already")
