@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/internal/config"
+)
+
+// The scripts run the command as a process of its own: this binary under
+// another name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"reprosign": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+			defer stop()
+			os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+		},
+	})
+}
+
+// world is what scripts work with: parties, a policy, and two attempts at one
+// request, both of which came to be signed.
+type world struct {
+	*evidencetest.World
+
+	first, second *evidencetest.Release
+	seeds         map[string][]byte // of the bus, by party
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{seeds: map[string][]byte{}}
+	enrol := func(who string) string {
+		seed, public, err := bus.GenerateNKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.seeds[who] = seed
+		return public
+	}
+	w.World = evidencetest.New(t, evidencetest.Options{Change: func(p *policy.Policy) {
+		p.Publishers[0].NATS = enrol("publisher")
+		p.Coordinators[0].NATS = enrol("coordinator")
+	}})
+	w.first, w.second = w.Release(t, 1), w.Release(t, 2)
+	return w
+}
+
+// write writes the files that scripts find in their directory.
+func (w *world) write(t testing.TB, dir string) {
+	t.Helper()
+	put := func(name string, data []byte, err error) {
+		t.Helper()
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	putEnvelope := func(name string, e *attest.Envelope) {
+		t.Helper()
+		data, err := e.Encode()
+		put(name, append(data, '\n'), err)
+	}
+	putEnvelope("trust.json", w.Envelope)
+	putEnvelope("stranger.json", newWorldOf(t, "stranger").Envelope)
+	for i, a := range w.first.Artifacts {
+		put(a.Name, w.first.Files[i], nil)
+		put(a.Name+".sig", w.first.Signatures[i], nil)
+	}
+	bundle := w.first.Bundle(t)
+	data, err := bundle.Encode()
+	put("hello.evidence.json", data, err)
+
+	fewer := *bundle
+	fewer.Votes = fewer.Votes[1:]
+	data, err = fewer.Encode()
+	put("vote-missing.evidence.json", data, err)
+
+	unsigned := *bundle
+	unsigned.Signatures, unsigned.Certificates = nil, nil
+	data, err = unsigned.Encode()
+	put("unsigned.evidence.json", data, err)
+
+	for file, word := range map[string]string{
+		"carol.pem": "carol", "publisher.pem": "publisher publisher", "alice.pem": "admin admin-1", "bob.pem": "admin admin-2", "mallory.pem": "mallory",
+	} {
+		if err := config.WriteKey(filepath.Join(dir, file), evidencetest.Ed25519(word)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("nats.seed", w.seeds["publisher"], nil)
+	yaml, err := w.Policy.YAML()
+	put("policy.yaml", yaml, err)
+
+	// The next policy: carol comes, bob goes.
+	next := w.Policy
+	next.Serial, next.Previous = 2, w.Envelope.Digest()
+	carol, err := attest.NewVerifierKey("carol", evidencetest.Ed25519("carol").Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.Admins.Keys = []attest.VerifierKey{next.Admins.Keys[0], carol}
+	yaml, err = next.YAML()
+	put("policy-2.yaml", yaml, err)
+	next.Previous = attest.SHA256([]byte("another"))
+	yaml, err = next.YAML()
+	put("orphan.yaml", yaml, err)
+}
+
+// newWorldOf returns a world whose log and policy are another's.
+func newWorldOf(t testing.TB, suite string) *evidencetest.World {
+	t.Helper()
+	return evidencetest.New(t, evidencetest.Options{Change: func(p *policy.Policy) {
+		p.Suites[0].Name = suite
+		p.Publishers[0].Suites = []string{suite}
+	}})
+}
+
+func TestOffline(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/offline",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			w.write(t, env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": wantStatus, "mode": wantMode},
+	})
+}
+
+func TestOnline(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("testdata/online/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		t.Run(filepath.Base(script), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			c := startCoordinator(t, w)
+			testscript.Run(t, testscript.Params{
+				Files:               []string{script},
+				RequireExplicitExec: true,
+				Setup: func(env *testscript.Env) error {
+					w.write(t, env.WorkDir)
+					env.Setenv("REPROSIGN_NAME", "publisher")
+					env.Setenv("REPROSIGN_KEY", "publisher.pem")
+					env.Setenv("REPROSIGN_NATS_URL", c.url)
+					env.Setenv("REPROSIGN_NATS_SEED", "nats.seed")
+					env.Setenv("FIRST", w.first.ID.String())
+					env.Setenv("SECOND", w.second.ID.String())
+					env.Setenv("SHA256", w.first.Artifacts[0].SHA256.String())
+					return nil
+				},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){
+					"status": wantStatus, "mode": wantMode,
+					"scene": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(c.set(t, args[0])) },
+					"asked": c.asked, "same": c.same,
+				},
+			})
+		})
+	}
+}
