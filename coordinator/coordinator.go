@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,14 @@ type Config struct {
 	Trust *policy.Chain
 	// Key is the opening key, which the policy must list.
 	Key attest.SigningKey
-	Log *slog.Logger
+	// Batch bounds the votes that one transaction commits; zero means 500. One
+	// is row by row, which costs several times as much.
+	Batch int
+	// OnPolicy, if not nil, is called with every policy newer than Trust's newest
+	// before the bus is prepared for its rebuilders: the single box's own
+	// NATS server must know them first. It is repeated until it succeeds.
+	OnPolicy func(ctx context.Context, v *policy.Version) error
+	Log      *slog.Logger
 }
 
 // Coordinator moves releases through their states. Any number may run over one store.
@@ -59,6 +67,8 @@ type Coordinator struct {
 	log     *slog.Logger
 	metrics *metrics
 	events  *broadcast
+	batch   int
+	parties parties
 }
 
 // New returns a coordinator. [Coordinator.Prepare] comes next, then
@@ -72,7 +82,8 @@ func New(c Config) (*Coordinator, error) {
 	}
 	return &Coordinator{
 		store: c.Store, reader: c.Reader, bus: c.Bus, prover: c.Prover, trust: c.Trust, key: c.Key, log: c.Log,
-		metrics: newMetrics(), events: newBroadcast(),
+		metrics: newMetrics(), events: newBroadcast(), batch: cmp.Or(c.Batch, ingestBatch),
+		parties: parties{onPolicy: c.OnPolicy, first: c.Trust.Newest().Serial},
 	}, nil
 }
 
@@ -87,11 +98,11 @@ func (c *Coordinator) Prepare(ctx context.Context) error {
 
 // Run works until ctx ends or a fault that no repetition can mend.
 func (c *Coordinator) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
 	topics, err := c.store.Listen(ctx)
 	if err != nil {
 		return fmt.Errorf("listening for notifications: %w", err)
 	}
-	group, ctx := errgroup.WithContext(ctx)
 	loops := map[Topic]*loop{
 		TopicPolicy:   {work: c.loadPolicies},
 		TopicTasks:    {work: c.publishTasks},
@@ -123,7 +134,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			}
 		}
 	})
-	group.Go(func() error { return c.bus.Votes(ctx, ingestBatch, c.ingest) })
+	group.Go(func() error { return c.bus.Votes(ctx, c.batch, c.ingest) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -202,14 +213,15 @@ func (c *Coordinator) once(ctx context.Context, l *loop) (time.Duration, error) 
 	return max(due.Sub(now), time.Millisecond), nil
 }
 
-// retrying repeats work until it succeeds: at start the database may be later than we are.
+// retrying repeats work until it succeeds: at start the database and the bus
+// may be later than we are.
 func (c *Coordinator) retrying(ctx context.Context, what string, work func(context.Context) error) error {
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := work(ctx)
-		if err == nil || !errors.Is(err, ErrUnavailable) {
+		if err == nil || answer(err).Kind != bus.KindUnavailable {
 			return err
 		}
-		c.log.Warn("waiting for the database", "for", what, "reason", err)
+		c.log.Warn("waiting for the database or the bus", "for", what, "reason", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -13,7 +13,7 @@ import (
 	"github.com/reprosign/reprosign/internal/bus"
 )
 
-// ingestBatch bounds the votes that one transaction commits.
+// ingestBatch bounds the votes that one transaction commits, unless set otherwise.
 const ingestBatch = 500
 
 // checked is a message after verification: a statement to store or the reason
@@ -69,6 +69,9 @@ func (c *Coordinator) ingest(ctx context.Context, messages []bus.Message) error 
 		}
 	}
 	dispositions, err := c.store.Ingest(ctx, batch)
+	if err != nil && !errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+		dispositions, err = c.ingestSingly(ctx, batch, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -85,6 +88,34 @@ func (c *Coordinator) ingest(ctx context.Context, messages []bus.Message) error 
 	}
 	c.sendReceipts(ctx, answers, attest.At(now))
 	return nil
+}
+
+// unstorable is the disposition of a statement that the store does not take,
+// for a reason that no check foresaw.
+const unstorable Disposition = "unstorable"
+
+// errUnstorable makes a dead letter: without a rejection the agent keeps its
+// statement and sends it again when the fault is mended.
+var errUnstorable = errors.New("statement could not be stored; the coordinator's log has the reason")
+
+// ingestSingly finds the statement for which a batch was refused, so that one
+// unforeseen statement does not stop all that come behind it.
+func (c *Coordinator) ingestSingly(ctx context.Context, batch []Incoming, why error) ([]Disposition, error) {
+	c.log.Error("storing a batch of statements failed, trying one by one", "statements", len(batch), "reason", why)
+	dispositions := make([]Disposition, len(batch))
+	for i, in := range batch {
+		one, err := c.store.Ingest(ctx, []Incoming{in})
+		switch {
+		case err == nil:
+			dispositions[i] = one[0]
+		case errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
+			return nil, err
+		default:
+			c.log.Error("statement could not be stored", "statement", in.Statement, "rebuilder", in.Rebuild.Rebuilder, "reason", err)
+			dispositions[i] = unstorable
+		}
+	}
+	return dispositions, nil
 }
 
 // check verifies one message against the newest policy: releases of an older
@@ -174,6 +205,10 @@ func (c *Coordinator) dispose(r *checked, d Disposition, answers map[string]*att
 		return refuse(attest.RejectedLate, "release %s: its deadline has passed", r.incoming.Rebuild.Release.Short())
 	case NotInvited:
 		return refuse(attest.RejectedNotAllowed, "release %s: not a rebuilder of this suite and architecture", r.incoming.Rebuild.Release.Short())
+	case TooMany:
+		return refuse(attest.RejectedNotAllowed, "release %s: this rebuilder has sent too many statements about it", r.incoming.Rebuild.Release.Short())
+	case unstorable:
+		return errUnstorable
 	case UnknownRelease:
 		return refuse(attest.RejectedUnknown, "release %s is not known here", r.incoming.Rebuild.Release.Short())
 	default:
@@ -199,7 +234,7 @@ func (c *Coordinator) reject(ctx context.Context, results []checked, at attest.T
 		if errors.As(r.refusal, &why) {
 			j.Code = why.code
 		}
-		if _, err := c.trust.Newest().Rebuilder(r.rebuilder); err == nil {
+		if _, err := c.trust.Newest().Rebuilder(r.rebuilder); err == nil && !errors.Is(r.refusal, errUnstorable) {
 			j.Envelope, err = attest.Rejection{
 				Coordinator: c.key.Name(), Rebuilder: r.rebuilder, Issued: at,
 				Statement: r.statement, Code: j.Code, Reason: j.Reason,
