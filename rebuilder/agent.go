@@ -45,6 +45,11 @@ type Bus interface {
 	Policies(ctx context.Context, r bus.PolicyRequest) (bus.PolicyReply, error)
 }
 
+var _ Bus = (*bus.Conn)(nil)
+
+// MaxSlots bounds the builds of one agent at one time.
+const MaxSlots = 256
+
 // Config is what an agent needs.
 type Config struct {
 	// Name is the rebuilder's name in the policy; several agents may share it.
@@ -53,7 +58,7 @@ type Config struct {
 	Trust *policy.Chain
 	Bus   Bus
 	Spool *Spool
-	// Sandbox gives the slots; there are as many builds at a time as it has slots.
+	// Sandbox gives the slots, Slots of them at one time, 1 to MaxSlots.
 	Sandbox  *sandbox.Sandbox
 	Slots    int
 	Backends []backend.Backend
@@ -62,18 +67,21 @@ type Config struct {
 	// Drain is how long running builds may go on after the agent was told to
 	// stop; what is not done then is reported as infra-error.
 	Drain time.Duration
-	Log   *slog.Logger
+	// Patience is how long the agent waits for a pushed receipt before it
+	// asks. Zero means DefaultPatience.
+	Patience time.Duration
+	Log      *slog.Logger // nil discards
 }
+
+// DefaultPatience is long enough for a coordinator to answer unasked.
+const DefaultPatience = 30 * time.Second
 
 // Pauses between the agent's own rounds.
 const (
-	// receiptPatience is how long an agent waits for a pushed receipt before it asks.
-	receiptPatience = 30 * time.Second
-	cleanPause      = time.Hour
-	publishPatience = 10 * time.Second
-	firstPause      = time.Second
-	longPause       = 30 * time.Second
-	extendPause     = 5 * time.Second
+	cleanPause  = time.Hour
+	firstPause  = time.Second
+	longPause   = 30 * time.Second
+	extendPause = bus.AckWait / 6
 )
 
 // Agent is one process of a rebuilder.
@@ -89,15 +97,28 @@ type Agent struct {
 
 // New returns an agent that does nothing until [Agent.Run].
 func New(c Config) (*Agent, error) {
-	if c.Key.Name() != c.Name {
+	switch {
+	case c.Key.Name() != c.Name:
 		return nil, fmt.Errorf("attestation key is of %q, agent is of rebuilder %q", c.Key.Name(), c.Name)
+	case c.Slots < 1 || c.Slots > MaxSlots:
+		return nil, fmt.Errorf("%d slots: an agent has 1 to %d", c.Slots, MaxSlots)
+	case c.Timeout < 0 || c.Drain < 0 || c.Patience < 0:
+		return nil, errors.New("timeout, drain time and patience cannot be negative")
+	case len(c.Backends) == 0:
+		return nil, errors.New("no back-end configured: the agent could build nothing")
+	}
+	if c.Timeout == 0 {
+		c.Timeout = sandbox.DefaultTimeout
+	}
+	if c.Patience == 0 {
+		c.Patience = DefaultPatience
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &Agent{Config: c, backends: map[string]backend.Backend{}, metrics: newMetrics(), busy: map[attest.Digest]bool{}}
 	for _, b := range c.Backends {
 		a.backends[b.Name()] = b
-	}
-	if len(a.backends) == 0 {
-		return nil, errors.New("no back-end configured: the agent could build nothing")
 	}
 	return a, nil
 }
@@ -109,11 +130,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.settleInterrupted(); err != nil {
 		return err
 	}
-	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer abort(nil)
-	stop := context.AfterFunc(ctx, func() {
-		time.AfterFunc(a.Drain, func() { abort(errors.New("drain time is over")) })
-	})
+	builds, stop := a.outlasting(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -121,7 +138,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		return a.repeating(ctx, "tasks", func() error {
-			return a.Bus.Tasks(ctx, a.Name, a.Slots, func(_ context.Context, m bus.TaskMessage) { a.handle(work, m) })
+			return a.Bus.Tasks(ctx, a.Name, a.Slots, func(ctx context.Context, m bus.TaskMessage) { a.handle(ctx, builds, m) })
 		})
 	})
 	group.Go(func() error { return a.chase(ctx) })
@@ -130,6 +147,30 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// errDrained is why a build was cut off by its own agent.
+var errDrained = errors.New("the agent is stopping and its drain time is over")
+
+// outlasting returns a context that ends when ctx has ended and the drain time
+// is over, or when stop is called.
+func (a *Agent) outlasting(ctx context.Context) (_ context.Context, stop func()) {
+	builds, abort := context.WithCancelCause(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-builds.Done():
+			return
+		}
+		if sleep(builds, a.Drain) == nil {
+			abort(errDrained)
+		}
+	})
+	return builds, func() {
+		abort(context.Canceled)
+		watch.Wait()
+	}
 }
 
 // repeating keeps a subscription alive while the bus or the coordinator is away.
@@ -180,7 +221,8 @@ func (a *Agent) settleInterrupted() error {
 func (a *Agent) clean(ctx context.Context) error {
 	for {
 		if err := a.Spool.Clean(time.Now()); err != nil {
-			a.Log.Warn("cleaning the spool failed", "reason", err)
+			a.metrics.failures.WithLabelValues("spool").Inc()
+			a.Log.Warn("spool not cleaned completely", "reason", err)
 		}
 		if err := sleep(ctx, cleanPause); err != nil {
 			return err

@@ -2,6 +2,7 @@ package rebuilder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,62 +12,70 @@ import (
 )
 
 // receive takes a receipt or rejection, pushed or asked for. What does not
-// verify is ignored: only a coordinator of the policy can end the duty to send.
+// verify is ignored: only a coordinator of the newest policy can end the duty
+// to send, and only with a word to this rebuilder. A rejection of the same
+// bytes under another's name says nothing about them.
 func (a *Agent) receive(e *attest.Envelope) error {
 	keys := a.Trust.Newest().CoordinatorKey
-	if receipt, err := attest.OpenReceipt(e, keys); err == nil {
-		for _, d := range append(slices.Clone(receipt.Counted), receipt.Late...) {
+	receipt, notReceipt := attest.OpenReceipt(e, keys)
+	if notReceipt == nil && receipt.Rebuilder == a.Name {
+		for _, d := range slices.Concat(receipt.Counted, receipt.Late) {
 			if err := a.acknowledge(d, e, "received"); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	rejection, err := attest.OpenRejection(e, keys)
-	if err != nil {
-		a.metrics.failures.WithLabelValues("receipt").Inc()
-		a.Log.Warn("message on the receipt subject is neither receipt nor rejection", "reason", err)
-		return nil
+	rejection, notRejection := attest.OpenRejection(e, keys)
+	if notRejection == nil && rejection.Rebuilder == a.Name {
+		return a.acknowledge(rejection.Statement, e, "rejected", "code", rejection.Code, "reason", rejection.Reason)
 	}
-	a.Log.Warn("statement rejected", "statement", rejection.Statement, "code", rejection.Code, "reason", rejection.Reason)
-	return a.acknowledge(rejection.Statement, e, "rejected")
-}
-
-func (a *Agent) acknowledge(statement attest.Digest, receipt *attest.Envelope, what string) error {
-	ours, err := a.Spool.Acknowledge(statement, receipt)
-	if err != nil {
-		return err
+	a.metrics.failures.WithLabelValues("receipt").Inc()
+	reason := errors.Join(notReceipt, notRejection)
+	if notReceipt == nil || notRejection == nil {
+		reason = errors.New("it is for another rebuilder")
 	}
-	if ours {
-		a.metrics.receipts.WithLabelValues(what).Inc()
-		a.Log.Info("statement acknowledged", "statement", statement, "as", what)
-	}
+	a.Log.Warn("message on the receipt subject ignored", "reason", reason)
 	return nil
 }
 
-// chase asks what became of statements without receipt and sends again what
-// the coordinator does not know, at start and then every receiptPatience.
+func (a *Agent) acknowledge(statement attest.Digest, receipt *attest.Envelope, as string, details ...any) error {
+	ours, err := a.Spool.Acknowledge(statement, receipt)
+	if err != nil || !ours {
+		return err // others are of another agent of this rebuilder, or known already
+	}
+	a.metrics.receipts.WithLabelValues(as).Inc()
+	a.Log.Info("statement acknowledged", append([]any{"statement", statement, "as", as}, details...)...)
+	return nil
+}
+
+// chase learns of new policies, asks what became of statements without receipt
+// and sends again what the coordinator does not know: at start, and then every
+// time that patience ends.
 func (a *Agent) chase(ctx context.Context) error {
 	for {
-		if err := a.chaseOnce(ctx); err != nil && ctx.Err() == nil {
-			a.Log.Warn("asking for receipts failed, repeating", "reason", err)
+		// First the policy: it may name a new coordinator, whose receipts count.
+		if err := a.refresh(ctx); err != nil && ctx.Err() == nil {
+			a.metrics.failures.WithLabelValues("policies").Inc()
+			a.Log.Warn("policies not refreshed, repeating", "reason", err)
 		}
-		a.metrics.unacknowledged.Set(float64(len(a.Spool.Pending())))
-		if err := sleep(ctx, receiptPatience); err != nil {
+		if err := a.chaseOnce(ctx); err != nil && ctx.Err() == nil {
+			a.metrics.failures.WithLabelValues("chase").Inc()
+			a.Log.Warn("statements not settled, repeating", "reason", err)
+		}
+		a.metrics.unacknowledged.Set(float64(len(a.Spool.Pending(0))))
+		if err := sleep(ctx, a.Patience); err != nil {
 			return err
 		}
 	}
 }
 
 func (a *Agent) chaseOnce(ctx context.Context) error {
-	pending := a.Spool.Pending()
-	for statements := range slices.Chunk(slices.Collect(maps.Keys(pending)), attest.MaxReceipt) {
+	asked := a.Spool.Pending(a.Patience)
+	for statements := range slices.Chunk(slices.Collect(maps.Keys(asked)), attest.MaxReceipt) {
 		reply, err := a.Bus.AskReceipts(ctx, a.Name, bus.ReceiptsRequest{Statements: statements})
-		if err == nil && reply.Error != nil {
-			err = reply.Error
-		}
 		if err != nil {
-			return err
+			return fmt.Errorf("asking for receipts: %w", err)
 		}
 		for _, e := range reply.Envelopes {
 			if err := a.receive(e); err != nil {
@@ -74,18 +83,24 @@ func (a *Agent) chaseOnce(ctx context.Context) error {
 			}
 		}
 	}
-	for statement, release := range a.Spool.Pending() {
-		if _, asked := pending[statement]; !asked {
-			continue // put there meanwhile; its first publication is on the way
+	var unsent []error
+	for statement, release := range asked {
+		if !a.Spool.Waiting(statement) {
+			continue
 		}
 		v, err := a.Spool.Vote(release)
+		if err == nil {
+			err = a.Bus.PublishVote(ctx, a.Name, v)
+		}
 		if err != nil {
-			return err
+			unsent = append(unsent, fmt.Errorf("sending the statement on release %s again: %w", release, err))
 		}
-		if err := a.Bus.PublishVote(ctx, a.Name, v); err != nil {
-			return fmt.Errorf("sending statement on release %s again: %w", release.Short(), err)
+		switch bus.KindOf(err) {
+		case "":
+			a.metrics.resent.Inc()
+		case bus.KindUnavailable:
+			return errors.Join(unsent...) // the others would fare no better
 		}
-		a.metrics.resent.Inc()
 	}
-	return nil
+	return errors.Join(unsent...)
 }

@@ -13,16 +13,7 @@ import (
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/internal/bus"
-)
-
-// How long a spool keeps what it holds (design §2.3, §3.1).
-const (
-	// KeepStatements is how long a statement stays after its receipt: a
-	// coordinator that was restored from a backup may ask for it again.
-	KeepStatements = 90 * 24 * time.Hour
-	// KeepOutputs is how long outputs and log stay after the deadline, by which
-	// the release was decided or never will be.
-	KeepOutputs = 7 * 24 * time.Hour
+	"github.com/reprosign/reprosign/rebuilder/backend"
 )
 
 // Spool is an agent's memory on disk, one directory per release:
@@ -30,17 +21,27 @@ const (
 //	<release id>/task.json      the task, made durable before the build begins
 //	<release id>/vote.json      the sealed statement with its artifact list
 //	<release id>/receipt.json   the coordinator's receipt or rejection
-//	<release id>/out/, log      outputs and build log
+//	<release id>/out/           the outputs
+//	<release id>/evidence/, inputs.json, log   what explains them
 //
 // A release that was started and has no vote was interrupted: the agent
 // reports infra-error for it and never builds it again, so that it can never
-// sign a second set for one release.
+// sign a second set for one release. What is in a spool is under embargo until
+// its release is decided, so nobody but the agent's user can enter it.
 type Spool struct {
 	dir  string
 	lock *os.File
 
-	mu      sync.Mutex
-	pending map[attest.Digest]attest.Digest // statement → release, without receipt
+	mu       sync.Mutex
+	pending  map[attest.Digest]pending       // by statement, without receipt
+	messages map[attest.Digest]attest.Digest // message → statement, of the same
+}
+
+// pending is a statement without receipt.
+type pending struct {
+	release attest.Digest
+	message attest.Digest
+	since   time.Time // zero for those of an earlier run
 }
 
 const (
@@ -48,32 +49,82 @@ const (
 	voteFile    = "vote.json"
 	receiptFile = "receipt.json"
 	outputsDir  = "out"
+	evidenceDir = "evidence"
+	inputsFile  = "inputs.json"
 	logFile     = "log"
+
+	spoolMode = 0o700
+	fileMode  = 0o600
 )
 
-// OpenSpool opens or creates a spool that nobody else has open.
+// OpenSpool opens or creates a spool that nobody else has open. A file that
+// cannot be read is an error that names it and its release.
 func OpenSpool(dir string) (*Spool, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
+	if err := makePrivate(dir); err != nil {
+		return nil, fmt.Errorf("opening spool: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, fileMode)
 	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
+		return nil, fmt.Errorf("opening spool: %w", err)
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits
 		return nil, errors.Join(fmt.Errorf("spool %s is in use by another agent: %w; give each agent its own", dir, err), lock.Close())
 	}
-	s := &Spool{dir: dir, lock: lock, pending: map[attest.Digest]attest.Digest{}}
-	if err := s.load(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	s := &Spool{dir: dir, lock: lock, pending: map[attest.Digest]pending{}, messages: map[attest.Digest]attest.Digest{}}
+	if err := errors.Join(s.removeHalves(), s.each(s.load)); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening spool %s: %w", dir, err), lock.Close())
 	}
 	return s, nil
+}
+
+// makePrivate makes dir, or closes to others what is there already.
+func makePrivate(dir string) error {
+	if err := os.MkdirAll(dir, spoolMode); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, spoolMode); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(filepath.Clean(dir)))
 }
 
 // Close gives the spool up.
 func (s *Spool) Close() error { return s.lock.Close() }
 
-func (s *Spool) load() error {
+// load reads what a release still owes.
+func (s *Spool) load(release attest.Digest) error {
+	if answered, err := s.has(release, receiptFile); answered || err != nil {
+		return err
+	}
+	v, err := s.Vote(release)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = s.Task(release)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return s.await(release, v, time.Time{})
+}
+
+// await notes that a statement has no receipt.
+func (s *Spool) await(release attest.Digest, v bus.Vote, since time.Time) error {
+	message, err := bus.EncodeVote(v)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	statement := v.Envelope.Digest()
+	s.pending[statement] = pending{release, attest.SHA256(message), since}
+	s.messages[attest.SHA256(message)] = statement
+	return nil
+}
+
+// Replay makes the agent ask again for the receipts of all statements that the
+// spool holds, and so send those again that the coordinator does not know. It
+// is for a coordinator that was restored from a backup.
+func (s *Spool) Replay() error {
 	return s.each(func(release attest.Digest) error {
 		v, err := s.Vote(release)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -82,49 +133,26 @@ func (s *Spool) load() error {
 		if err != nil {
 			return err
 		}
-		if !s.has(release, receiptFile) {
-			s.pending[v.Envelope.Digest()] = release
-		}
-		return nil
+		return s.await(release, v, time.Time{})
 	})
 }
 
-func (s *Spool) each(f func(attest.Digest) error) error {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return fmt.Errorf("reading spool: %w", err)
-	}
-	for _, e := range entries {
-		release, err := attest.ParseDigest(e.Name())
-		if err != nil || !e.IsDir() {
-			continue
-		}
-		if err := f(release); err != nil {
-			return fmt.Errorf("spool of release %s: %w", release.Short(), err)
-		}
-	}
-	return nil
-}
-
-func (s *Spool) path(release attest.Digest, name ...string) string {
-	return filepath.Join(append([]string{s.dir, release.String()}, name...)...)
-}
-
-func (s *Spool) has(release attest.Digest, name string) bool {
-	_, err := os.Stat(s.path(release, name))
-	return err == nil
-}
-
 // Begun tells whether a release was started here before, now or before a restart.
-func (s *Spool) Begun(release attest.Digest) bool { return s.has(release, taskFile) }
+func (s *Spool) Begun(release attest.Digest) (bool, error) { return s.has(release, taskFile) }
 
 // Start makes durable that a release is being built. It refuses to start one twice.
 func (s *Spool) Start(release attest.Digest, task bus.Task) error {
-	if s.Begun(release) {
-		return fmt.Errorf("release %s was started before", release.Short())
+	begun, err := s.Begun(release)
+	if err != nil {
+		return err
 	}
-	if err := os.MkdirAll(s.path(release, outputsDir), 0o700); err != nil {
-		return fmt.Errorf("spool: %w", err)
+	if begun {
+		return fmt.Errorf("release %s was started before", release)
+	}
+	for _, name := range []string{outputsDir, evidenceDir} {
+		if err := os.MkdirAll(s.path(release, name), spoolMode); err != nil {
+			return fmt.Errorf("spool: %w", err)
+		}
 	}
 	data, err := bus.EncodeTask(task)
 	if err != nil {
@@ -135,26 +163,43 @@ func (s *Spool) Start(release attest.Digest, task bus.Task) error {
 
 // Task returns the task of a release that was started.
 func (s *Spool) Task(release attest.Digest) (bus.Task, error) {
-	data, err := os.ReadFile(s.path(release, taskFile))
-	if err != nil {
-		return bus.Task{}, err
-	}
-	return bus.DecodeTask(data)
+	return read(s, release, taskFile, func(data []byte) (bus.Task, error) {
+		t, err := bus.DecodeTask(data)
+		if err == nil && t.Opening.Digest() != release {
+			err = errors.New("it holds the task of another release")
+		}
+		return t, err
+	})
 }
 
-// Outputs returns the directory for the copies of a release's outputs, and Log
-// opens the file for its build log.
+// Outputs returns the directory for the copies of a release's outputs.
 func (s *Spool) Outputs(release attest.Digest) string { return s.path(release, outputsDir) }
+
+// Evidence returns the directory for what the build left to explain them.
+func (s *Spool) Evidence(release attest.Digest) string { return s.path(release, evidenceDir) }
 
 // Log creates the file for a release's build log.
 func (s *Spool) Log(release attest.Digest) (*os.File, error) {
-	return os.OpenFile(s.path(release, logFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	return os.OpenFile(s.path(release, logFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|unix.O_NOFOLLOW, fileMode)
+}
+
+// PutInputs keeps a release's input manifest, whose digest its statement holds.
+func (s *Spool) PutInputs(release attest.Digest, in backend.Inputs) error {
+	data, err := in.Encode()
+	if err != nil {
+		return err
+	}
+	return s.write(release, inputsFile, data)
 }
 
 // Put makes a sealed statement durable. A release has one: a second is refused.
 func (s *Spool) Put(release attest.Digest, v bus.Vote) error {
-	if s.has(release, voteFile) {
-		return fmt.Errorf("release %s has a statement already", release.Short())
+	exists, err := s.has(release, voteFile)
+	if err != nil {
+		return err
+	}
+	if exists {
+		return fmt.Errorf("release %s has a statement already", release)
 	}
 	data, err := bus.EncodeVote(v)
 	if err != nil {
@@ -163,51 +208,77 @@ func (s *Spool) Put(release attest.Digest, v bus.Vote) error {
 	if err := s.write(release, voteFile, data); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pending[v.Envelope.Digest()] = release
-	return nil
+	return s.await(release, v, time.Now())
 }
 
 // Vote returns the statement of a release, fs.ErrNotExist if there is none.
 func (s *Spool) Vote(release attest.Digest) (bus.Vote, error) {
-	data, err := os.ReadFile(s.path(release, voteFile))
-	if err != nil {
-		return bus.Vote{}, err
-	}
-	return bus.DecodeVote(data)
+	return read(s, release, voteFile, func(data []byte) (bus.Vote, error) {
+		v, err := bus.DecodeVote(data)
+		if err != nil {
+			return v, err
+		}
+		r, err := attest.ParseRebuild(v.Envelope.Payload)
+		if err == nil && r.Release != release {
+			err = errors.New("it holds the statement on another release")
+		}
+		return v, err
+	})
 }
 
-// Pending returns the statements without receipt and their releases.
-func (s *Spool) Pending() map[attest.Digest]attest.Digest {
+// Pending returns the statements that have waited for a receipt for at least
+// quiet, those of an earlier run included, and their releases.
+func (s *Spool) Pending(quiet time.Duration) map[attest.Digest]attest.Digest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[attest.Digest]attest.Digest, len(s.pending))
-	for k, v := range s.pending {
-		out[k] = v
+	for statement, p := range s.pending {
+		if time.Since(p.since) >= quiet {
+			out[statement] = p.release
+		}
 	}
 	return out
 }
 
-// Acknowledge keeps the receipt or rejection that ends the duty to send a
-// statement. It reports whether the statement is one of this spool's.
-func (s *Spool) Acknowledge(statement attest.Digest, receipt *attest.Envelope) (bool, error) {
+// Waiting reports whether a statement of this spool has no receipt.
+func (s *Spool) Waiting(statement attest.Digest) bool {
 	s.mu.Lock()
-	release, ok := s.pending[statement]
+	defer s.mu.Unlock()
+	_, ok := s.pending[statement]
+	return ok
+}
+
+// Acknowledge keeps the receipt or rejection that ends the duty to send a
+// statement, which it names by its digest or, if the coordinator could not
+// read it, by that of the message. It reports whether one of this spool's was
+// waiting for it. After a replay the first receipt is kept.
+func (s *Spool) Acknowledge(what attest.Digest, receipt *attest.Envelope) (bool, error) {
+	s.mu.Lock()
+	if statement, ok := s.messages[what]; ok {
+		what = statement
+	}
+	p, ok := s.pending[what]
 	s.mu.Unlock()
 	if !ok {
 		return false, nil
 	}
-	data, err := receipt.Encode()
+	kept, err := s.has(p.release, receiptFile)
 	if err != nil {
 		return true, err
 	}
-	if err := s.write(release, receiptFile, data); err != nil {
-		return true, err
+	if !kept {
+		data, err := receipt.Encode()
+		if err != nil {
+			return true, err
+		}
+		if err := s.write(p.release, receiptFile, data); err != nil {
+			return true, err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.pending, statement)
+	delete(s.pending, what)
+	delete(s.messages, p.message)
 	return true, nil
 }
 
@@ -215,67 +286,11 @@ func (s *Spool) Acknowledge(statement attest.Digest, receipt *attest.Envelope) (
 func (s *Spool) Interrupted() ([]attest.Digest, error) {
 	var out []attest.Digest
 	err := s.each(func(release attest.Digest) error {
-		if s.Begun(release) && !s.has(release, voteFile) {
+		signed, err := s.has(release, voteFile)
+		if err == nil && !signed {
 			out = append(out, release)
 		}
-		return nil
+		return err
 	})
 	return out, err
-}
-
-// Clean removes what has been kept long enough.
-func (s *Spool) Clean(now time.Time) error {
-	return s.each(func(release attest.Digest) error {
-		receipt, err := os.Stat(s.path(release, receiptFile))
-		if err != nil {
-			return nil //nolint:nilerr // without a receipt everything is kept
-		}
-		if now.Sub(receipt.ModTime()) > KeepStatements {
-			return os.RemoveAll(s.path(release))
-		}
-		task, err := s.Task(release)
-		if err != nil {
-			return err
-		}
-		opening, err := attest.ParseOpening(task.Opening.Payload)
-		if err != nil {
-			return err
-		}
-		if now.Sub(opening.Deadline.Time()) > KeepOutputs {
-			return errors.Join(os.RemoveAll(s.path(release, outputsDir)), os.RemoveAll(s.path(release, logFile)))
-		}
-		return nil
-	})
-}
-
-// write makes a file durable: complete or absent, whatever crashes.
-func (s *Spool) write(release attest.Digest, name string, data []byte) error {
-	dir := s.path(release)
-	err := func() error {
-		f, err := os.CreateTemp(dir, "."+name+"-")
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(data)
-		err = errors.Join(err, f.Sync(), f.Close())
-		if err == nil {
-			err = os.Rename(f.Name(), filepath.Join(dir, name))
-		}
-		if err != nil {
-			return errors.Join(err, os.Remove(f.Name()))
-		}
-		return errors.Join(syncDir(dir), syncDir(s.dir))
-	}()
-	if err != nil {
-		return fmt.Errorf("writing %s of release %s to the spool: %w", name, release.Short(), err)
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

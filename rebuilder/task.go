@@ -4,53 +4,69 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/rebuilder/backend"
-	"github.com/reprosign/reprosign/rebuilder/sandbox"
 )
 
-// handle takes one task to its end: a statement is in the spool and published,
-// or the task is not for this agent.
-func (a *Agent) handle(ctx context.Context, m bus.TaskMessage) {
-	log := a.Log.With("release", m.Task.Opening.Digest())
-	job, err := a.verify(ctx, m.Task)
-	if err != nil {
-		var later *notYet
-		if errors.As(err, &later) {
-			log.Info("task put back", "reason", err)
-			m.Later(firstPause)
-			return
-		}
-		a.metrics.tasks.WithLabelValues("refused").Inc()
-		log.Warn("task refused", "reason", err)
-		m.Done()
+// handle takes one task to its end and tells the bus. What it began goes on in
+// the context builds when ctx, the subscription's, ends.
+func (a *Agent) handle(ctx, builds context.Context, m bus.TaskMessage) {
+	if ctx.Err() != nil {
+		m.Later(firstPause) // stopping; another agent may be there
 		return
 	}
-	if !a.claim(job.id) {
-		m.Later(longPause) // being built here this moment
+	again := func() time.Duration {
+		defer extend(m)()
+		return a.take(builds, m)
+	}()
+	if again > 0 {
+		m.Later(again)
 		return
-	}
-	defer a.release(job.id)
-	stop := extend(m)
-	vote, err := a.statement(ctx, job)
-	stop()
-	if err != nil {
-		log.Error("no statement", "reason", err)
-		m.Later(longPause)
-		return
-	}
-	// Also an agent that is told to stop says what it knows.
-	send, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishPatience)
-	defer cancel()
-	if err := a.Bus.PublishVote(send, a.Name, vote); err != nil {
-		// The statement is in the spool: chase sends it as soon as the bus is back.
-		log.Warn("publishing failed, the statement stays in the spool", "reason", err)
 	}
 	m.Done()
+}
+
+// take returns zero when a statement is in the spool and was published, or the
+// task is not for this agent; else when the task is to be delivered again.
+func (a *Agent) take(ctx context.Context, m bus.TaskMessage) (again time.Duration) {
+	log := a.Log.With("release", m.Task.Opening.Digest())
+	j, err := a.verify(ctx, m.Task)
+	var later *notYet
+	switch {
+	case errors.As(err, &later):
+		log.Info("task put back", "reason", err)
+		if m.Redelivered {
+			return longPause
+		}
+		return firstPause
+	case err != nil:
+		a.metrics.tasks.WithLabelValues("refused").Inc()
+		log.Warn("task refused", "reason", err)
+		return 0
+	case !a.claim(j.id):
+		return longPause // being built here this moment
+	}
+	defer a.disclaim(j.id)
+	v, err := a.statement(ctx, j)
+	if err != nil {
+		a.metrics.failures.WithLabelValues("statement").Inc()
+		log.Error("no statement", "reason", err)
+		return longPause
+	}
+	if !a.Spool.Waiting(v.Envelope.Digest()) {
+		return 0 // the coordinator has answered before
+	}
+	// Also an agent that is told to stop says what it knows.
+	if err := a.Bus.PublishVote(context.WithoutCancel(ctx), a.Name, v); err != nil {
+		// chase sends it as soon as the bus is back.
+		log.Warn("publishing failed, the statement stays in the spool", "reason", err)
+	}
+	return 0
 }
 
 func (a *Agent) claim(release attest.Digest) bool {
@@ -63,14 +79,14 @@ func (a *Agent) claim(release attest.Digest) bool {
 	return true
 }
 
-func (a *Agent) release(release attest.Digest) {
+func (a *Agent) disclaim(release attest.Digest) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.busy, release)
 }
 
 // extend tells the bus that a task is being worked on, until the returned function is called.
-func extend(m bus.TaskMessage) func() {
+func extend(m bus.TaskMessage) (stop func()) {
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
@@ -89,166 +105,96 @@ func extend(m bus.TaskMessage) func() {
 	return func() { close(done); <-ended }
 }
 
-// job is a verified task.
-type job struct {
-	id      attest.Digest
-	task    bus.Task
-	request attest.Request
-	opening attest.Opening
-	source  attest.Digest
-	suite   *policy.Suite
-}
-
-// notYet is the reason to put a task back: it may be good in a moment.
-type notYet struct{ err error }
-
-func (n *notYet) Error() string { return n.err.Error() }
-func (n *notYet) Unwrap() error { return n.err }
-
-// verify checks opening and request against the agent's own policy, before
-// anything of the task is run.
-func (a *Agent) verify(ctx context.Context, t bus.Task) (*job, error) {
-	claimed, err := attest.ParseOpening(t.Opening.Payload)
-	if err != nil {
-		return nil, err
-	}
-	version, err := a.policyOf(ctx, claimed.Policy)
-	if err != nil {
-		return nil, err
-	}
-	j := &job{id: t.Opening.Digest(), task: t}
-	if j.opening, err = attest.OpenOpening(t.Opening, version.CoordinatorKey); err != nil {
-		return nil, err
-	}
-	if j.request, err = attest.OpenRequest(t.Request, version.PublisherKey); err != nil {
-		return nil, err
-	}
-	if j.opening.Request != t.Request.Digest() {
-		return nil, errors.New("opening is of another request than the task's")
-	}
-	if err := version.Admit(j.request); err != nil {
-		return nil, err
-	}
-	if j.suite, err = version.Suite(j.request.Suite); err != nil {
-		return nil, err
-	}
-	if !invited(version, j.suite, j.request.Architecture, a.Name) {
-		return nil, fmt.Errorf("rebuilder %s does not vote on %s in suite %s", a.Name, j.request.Architecture, j.suite.Name)
-	}
-	if left := time.Until(j.opening.Deadline.Time()); left <= 0 {
-		return nil, fmt.Errorf("deadline %v has passed", j.opening.Deadline)
-	}
-	j.source, err = j.request.Recipe.SourceDigest()
-	return j, err
-}
-
-func invited(v *policy.Version, s *policy.Suite, architecture, name string) bool {
-	for _, r := range v.Invited(s, architecture) {
-		if r.Key.Name() == name {
-			return true
-		}
-	}
-	return false
-}
-
-// policyOf returns the policy of a task, asking the coordinator for the chain
-// that leads to it from the newest one known here.
-func (a *Agent) policyOf(ctx context.Context, digest attest.Digest) (*policy.Version, error) {
-	if v, ok := a.Trust.ByDigest(digest); ok {
-		return v, nil
-	}
-	reply, err := a.Bus.Policies(ctx, bus.PolicyRequest{After: a.Trust.Newest().Serial})
-	if err == nil && reply.Error != nil {
-		err = reply.Error
-	}
-	if err != nil {
-		return nil, &notYet{fmt.Errorf("asking for the policy chain: %w", err)}
-	}
-	for _, e := range reply.Policies {
-		if err := a.Trust.Add(e); err != nil {
-			return nil, fmt.Errorf("policy chain: %w", err)
-		}
-	}
-	if v, ok := a.Trust.ByDigest(digest); ok {
-		a.Log.Info("policy in force", "serial", v.Serial, "policy", v.Digest)
-		return v, nil
-	}
-	return nil, fmt.Errorf("policy %s does not follow from the pinned one", digest.Short())
-}
-
 // statement returns the one statement of this agent on a release, building it
 // if it never was begun.
 func (a *Agent) statement(ctx context.Context, j *job) (bus.Vote, error) {
-	if a.Spool.Begun(j.id) {
-		if v, err := a.Spool.Vote(j.id); err == nil {
-			return v, nil
+	begun, err := a.Spool.Begun(j.id)
+	if err != nil {
+		return bus.Vote{}, err
+	}
+	if begun {
+		v, err := a.Spool.Vote(j.id)
+		if errors.Is(err, fs.ErrNotExist) {
+			return a.interrupted(j.id, j.task)
 		}
-		return a.interrupted(j.id, j.task)
+		return v, err
 	}
 	if err := a.Spool.Start(j.id, j.task); err != nil {
 		return bus.Vote{}, err
 	}
-	report, err := a.build(ctx, j)
+	v, err := a.seal(j.id, j.source, a.build(ctx, j))
 	if err != nil {
-		return bus.Vote{}, err
+		a.Log.Error("outcome cannot be signed, reporting infra-error", "release", j.id, "reason", err)
+		return a.interrupted(j.id, j.task)
 	}
-	return a.seal(j.id, j.source, report)
+	return v, nil
 }
 
-func (a *Agent) build(ctx context.Context, j *job) (backend.Report, error) {
+// build builds a release that was started. Whatever keeps it from that is the
+// agent's own fault, and reported as such.
+func (a *Agent) build(ctx context.Context, j *job) backend.Report {
 	log := a.Log.With("release", j.id, "source", j.request.Source, "version", j.request.Version)
+	log.Info("building", "backend", j.request.Recipe.Backend, "isolation", a.Sandbox.Level())
+	report := a.run(ctx, j)
+	a.metrics.builds.WithLabelValues(string(report.Outcome)).Inc()
+	a.metrics.duration.Observe(report.Finished.Sub(report.Started).Seconds())
+	log.Info("build ended", "outcome", report.Outcome, "reason", report.Err, "artifacts", len(report.Artifacts))
+	return report
+}
+
+// errTooLate is why a build was cut off that would give nothing in time.
+var errTooLate = errors.New("the release's deadline has passed")
+
+func (a *Agent) run(ctx context.Context, j *job) backend.Report {
 	b, ok := a.backends[j.request.Recipe.Backend]
 	if !ok {
-		now := time.Now()
-		return backend.Report{
-			Outcome: attest.InfraError, Err: fmt.Errorf("back-end %q is not configured on this agent", j.request.Recipe.Backend),
-			Isolation: a.Sandbox.Level(), Started: now, Finished: now,
-		}, nil
+		return a.infraError(fmt.Errorf("back-end %q is not configured on this agent", j.request.Recipe.Backend))
 	}
+	deadline := j.opening.Deadline.Time()
+	// Slow mirrors must not hold the slot for ever; the command has a time-out of its own.
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline.Add(policy.Grace), errTooLate)
+	defer cancel()
 	slot, err := a.Sandbox.Acquire(ctx)
 	if err != nil {
-		return backend.Report{}, err
+		return a.infraError(err)
 	}
 	defer func() {
 		if err := slot.Close(); err != nil {
-			log.Error("clearing the build slot failed", "reason", err)
+			a.metrics.failures.WithLabelValues("slot").Inc()
+			a.Log.Error("build slot not cleared", "release", j.id, "reason", err)
 		}
 	}()
 	buildLog, err := a.Spool.Log(j.id)
 	if err != nil {
-		return backend.Report{}, err
+		return a.infraError(err)
 	}
-	timeout := a.Timeout
-	if timeout == 0 {
-		timeout = sandbox.DefaultTimeout
-	}
-	log.Info("building", "backend", b.Name(), "isolation", slot.Level())
 	report := backend.Run(ctx, b, backend.JobOf(j.request), slot, backend.Options{
-		Log: buildLog, Keep: a.Spool.Outputs(j.id), Timeout: min(timeout, time.Until(j.opening.Deadline.Time())),
+		Log: buildLog, Keep: a.Spool.Outputs(j.id), KeepEvidence: a.Spool.Evidence(j.id),
+		Timeout: min(a.Timeout, max(time.Until(deadline), 1)),
 	})
-	if err := buildLog.Close(); err != nil && report.Err == nil {
-		report.Outcome, report.Err = attest.InfraError, fmt.Errorf("keeping the build log: %w", err)
+	if err := errors.Join(buildLog.Close(), a.Spool.PutInputs(j.id, report.Inputs)); err != nil {
+		report.Outcome, report.Err = attest.InfraError, errors.Join(report.Err, fmt.Errorf("keeping what explains the build: %w", err))
 	}
-	a.metrics.builds.WithLabelValues(string(report.Outcome)).Inc()
-	a.metrics.duration.Observe(report.Finished.Sub(report.Started).Seconds())
-	log.Info("build ended", "outcome", report.Outcome, "reason", report.Err, "artifacts", len(report.Artifacts))
-	return report, nil
+	return report
+}
+
+// infraError is the report on a build that this agent did not do or not finish.
+func (a *Agent) infraError(err error) backend.Report {
+	now := time.Now()
+	return backend.Report{Outcome: attest.InfraError, Err: err, Isolation: a.Sandbox.Level(), Started: now, Finished: now}
 }
 
 // interrupted signs infra-error for a release that was begun and not ended.
 func (a *Agent) interrupted(release attest.Digest, t bus.Task) (bus.Vote, error) {
 	request, err := attest.ParseRequest(t.Request.Payload)
 	if err != nil {
-		return bus.Vote{}, err
+		return bus.Vote{}, fmt.Errorf("release %s: %w", release, err)
 	}
 	source, err := request.Recipe.SourceDigest()
 	if err != nil {
-		return bus.Vote{}, err
+		return bus.Vote{}, fmt.Errorf("release %s: %w", release, err)
 	}
-	now := time.Now()
-	return a.seal(release, source, backend.Report{
-		Outcome: attest.InfraError, Isolation: a.Sandbox.Level(), Started: now, Finished: now,
-	})
+	return a.seal(release, source, a.infraError(nil))
 }
 
 // seal signs what a build gave and makes it durable, in that order and before
@@ -256,7 +202,9 @@ func (a *Agent) interrupted(release attest.Digest, t bus.Task) (bus.Vote, error)
 func (a *Agent) seal(release, source attest.Digest, report backend.Report) (bus.Vote, error) {
 	r := attest.Rebuild{
 		Release: release, Rebuilder: a.Name, Outcome: report.Outcome, Isolation: report.Isolation,
-		Environment: report.Environment, Log: report.Log, Started: attest.At(report.Started), Finished: attest.At(report.Finished),
+		Environment: report.Environment, Log: report.Log, Started: attest.At(report.Started),
+		// A clock that was set back meanwhile must not cost the vote.
+		Finished: max(attest.At(report.Started), attest.At(report.Finished)),
 	}
 	v := bus.Vote{}
 	var err error

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
@@ -16,8 +15,6 @@ import (
 	"github.com/reprosign/reprosign/internal/config"
 	"github.com/reprosign/reprosign/internal/observe"
 	"github.com/reprosign/reprosign/rebuilder"
-	"github.com/reprosign/reprosign/rebuilder/backend"
-	"github.com/reprosign/reprosign/rebuilder/sandbox"
 )
 
 // settings are the agent's; deploy/config/rebuilder.toml explains each.
@@ -30,6 +27,7 @@ type settings struct {
 	Timeout config.Duration `toml:"timeout" help:"longest time of one build"`
 	Drain   config.Duration `toml:"drain" help:"how long builds may go on after the agent was told to stop"`
 	Listen  string          `toml:"listen" help:"address for metrics and health"`
+	Replay  bool            `toml:"replay" help:"ask for all receipts again and resend what the coordinator lost; for one start after a restore"`
 	Log     struct {
 		Format string `toml:"format" help:"text or json"`
 		Level  string `toml:"level" help:"debug, info, warn or error"`
@@ -96,6 +94,9 @@ func newCommand(environ []string) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := s.check(); err != nil {
+			return err
+		}
 		return serve(cmd.Context(), s)
 	}
 	return cmd
@@ -114,6 +115,10 @@ func serve(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
+	all, err := backends(s)
+	if err != nil {
+		return err
+	}
 	registry := prometheus.NewRegistry()
 	var link atomic.Pointer[bus.Conn]
 	connected := observe.Check{Name: "nats", Run: func(context.Context) error {
@@ -125,7 +130,7 @@ func serve(ctx context.Context, s settings) error {
 	return observe.Run(ctx, observe.Options{
 		Listen: s.Listen, Registry: registry, Ready: []observe.Check{connected}, Logger: log,
 	}, func(ctx context.Context, ready func()) error {
-		spool, err := rebuilder.OpenSpool(s.Spool)
+		spool, err := openSpool(s)
 		if err != nil {
 			return err
 		}
@@ -146,7 +151,7 @@ func serve(ctx context.Context, s settings) error {
 		link.Store(conn)
 		agent, err := rebuilder.New(rebuilder.Config{
 			Name: s.Name, Key: key, Trust: trust, Bus: conn, Spool: spool, Sandbox: box, Slots: s.Slots,
-			Backends: backends(s), Timeout: time.Duration(s.Timeout), Drain: time.Duration(s.Drain), Log: log,
+			Backends: all, Timeout: time.Duration(s.Timeout), Drain: time.Duration(s.Drain), Log: log,
 		})
 		if err != nil {
 			return err
@@ -158,36 +163,13 @@ func serve(ctx context.Context, s settings) error {
 	})
 }
 
-// openSandbox probes with all that the agent has to hide.
-func openSandbox(ctx context.Context, s settings, log *slog.Logger) (*sandbox.Sandbox, error) {
-	level := sandbox.Auto
-	if s.Sandbox.Level != "auto" {
-		level = attest.Isolation(s.Sandbox.Level)
+func openSpool(s settings) (*rebuilder.Spool, error) {
+	spool, err := rebuilder.OpenSpool(s.Spool)
+	if err != nil || !s.Replay {
+		return spool, err
 	}
-	secrets := append([]string{s.Key, s.NATS.Seed, s.Spool}, s.Sandbox.Secrets...)
-	return sandbox.Open(ctx, sandbox.Config{
-		Level: level, Insecure: s.Sandbox.Insecure, WorkDir: s.Sandbox.WorkDir, Secrets: secrets,
-		ReadOnly: s.Sandbox.ReadOnly, UIDBase: uint32(s.Sandbox.UIDBase), UIDCount: uint32(s.Sandbox.UIDCount), Log: log, //nolint:gosec // checked by Open
-	})
-}
-
-func backends(s settings) []backend.Backend {
-	fetcher := backend.Fetcher{FileRoots: s.Debian.FileRoots}
-	var all []backend.Backend
-	if s.Debian.Enabled {
-		all = append(all, backend.Debian(fetcher))
+	if err := spool.Replay(); err != nil {
+		return nil, errors.Join(err, spool.Close())
 	}
-	if s.Golang.Go != "" {
-		all = append(all, backend.Golang(backend.GolangConfig{
-			Go: s.Golang.Go, Proxy: s.Golang.Proxy, SumDB: s.Golang.SumDB, Cache: s.Golang.Cache,
-		}))
-	}
-	if len(s.Commands) > 0 {
-		executables := map[string]backend.Executable{}
-		for _, c := range s.Commands {
-			executables[c.Name] = backend.Executable{Path: c.Path, SHA256: c.SHA256, Network: c.Network}
-		}
-		all = append(all, backend.Command(fetcher, executables))
-	}
-	return all
+	return spool, nil
 }

@@ -79,9 +79,10 @@ func OutcomeOf(err error) attest.Outcome {
 type Options struct {
 	// Log receives the build log, at most sandbox.DefaultLogLimit bytes.
 	Log io.Writer
-	// Keep is a directory that receives a copy of every artifact and piece of evidence; it must exist and be empty.
-	// Copies are written while they are hashed, so they are what the digests say. Empty keeps none.
-	Keep string
+	// Keep is a directory that receives a copy of every artifact, KeepEvidence one for every piece of evidence; they must
+	// exist and be empty. They are two, for a build may give any name to either. Copies are written while they are
+	// hashed, so they are what the digests say. Empty keeps none.
+	Keep, KeepEvidence string
 	// Timeout bounds the build command; zero is sandbox.DefaultTimeout.
 	Timeout time.Duration
 }
@@ -161,7 +162,7 @@ func (r *Report) run(ctx context.Context, b Backend, job Job, slot *sandbox.Slot
 	if r.Artifacts, r.States, err = Collect(site.Out, o.Keep); err != nil {
 		return fmt.Errorf("collecting outputs: %w", err)
 	}
-	r.Evidence, err = collectEvidence(site.Evidence, o.Keep)
+	r.Evidence, err = collectEvidence(site.Evidence, o.KeepEvidence)
 	return err
 }
 

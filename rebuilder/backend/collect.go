@@ -39,12 +39,6 @@ func Collect(dir, keep string) (attest.Artifacts, []attest.State, error) {
 }
 
 func collectEvidence(dir, keep string) (attest.Artifacts, error) {
-	if keep != "" {
-		keep = filepath.Join(keep, "evidence")
-		if err := os.Mkdir(keep, 0o755); err != nil {
-			return nil, fmt.Errorf("keeping evidence: %w", err)
-		}
-	}
 	set, _, err := collect(dir, keep, maxEvidence, maxEvidenceBytes)
 	if err != nil {
 		return nil, fmt.Errorf("collecting evidence: %w", err)

@@ -135,24 +135,35 @@ func (c command) Fetch(ctx context.Context, job Job, site *Site) (Inputs, error)
 	return append(inputs, Input{Name: "command/" + name, SHA256: exe.SHA256, Size: size}).sorted(), nil
 }
 
+// Check reports why the executable could not be run: it is not there, or another one than was pinned.
+func (e Executable) Check() error {
+	_, err := e.copyTo(io.Discard)
+	return err
+}
+
 // installPinned copies an executable and checks the copy's digest, so that what was checked is what runs.
 func installPinned(exe Executable, to string) (int64, error) {
-	src, err := os.OpenFile(exe.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer src.Close()
 	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
 	if err != nil {
 		return 0, err
 	}
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(dst, h), io.LimitReader(src, maxExecutable+1))
-	if err := errors.Join(err, dst.Close()); err != nil {
+	n, err := exe.copyTo(dst)
+	return n, errors.Join(err, dst.Close())
+}
+
+func (e Executable) copyTo(w io.Writer) (int64, error) {
+	src, err := os.OpenFile(e.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
 		return 0, err
 	}
-	if got := attest.Digest(h.Sum(nil)); n > maxExecutable || got != exe.SHA256 {
-		return 0, fmt.Errorf("%s has SHA-256 %v, not the pinned %v: install the pinned version again, or review and pin the new one", exe.Path, got, exe.SHA256)
+	defer src.Close()
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(w, h), io.LimitReader(src, maxExecutable+1))
+	if err != nil {
+		return 0, err
+	}
+	if got := attest.Digest(h.Sum(nil)); n > maxExecutable || got != e.SHA256 {
+		return 0, fmt.Errorf("%s has SHA-256 %v, not the pinned %v: install the pinned version again, or review and pin the new one", e.Path, got, e.SHA256)
 	}
 	return n, nil
 }

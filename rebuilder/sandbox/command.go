@@ -144,6 +144,8 @@ func (s *Slot) bwrapArgs(spec Spec) []string {
 	if spec.Network {
 		visible = append(visible, networkEtc...)
 	}
+	// Before anything that is mounted below it.
+	args = append(args, "--perms", "1777", "--size", strconv.Itoa(tmpBytes), "--tmpfs", "/tmp")
 	args = append(args, parentDirs(visible, spec.Mounts)...)
 	for _, p := range visible {
 		// A link such as /etc/resolv.conf may lead outside of what is visible; its target is mounted in its place.
@@ -157,7 +159,6 @@ func (s *Slot) bwrapArgs(spec Spec) []string {
 		"--ro-bind", filepath.Join(s.etc, "hosts"), "/etc/hosts",
 		"--proc", "/proc",
 		"--dev", "/dev", "--perms", "1777", "--size", strconv.Itoa(shmBytes), "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
-		"--perms", "1777", "--size", strconv.Itoa(tmpBytes), "--tmpfs", "/tmp",
 	)
 	for _, m := range spec.Mounts {
 		bind := "--ro-bind"

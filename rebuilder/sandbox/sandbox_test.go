@@ -106,6 +106,22 @@ func TestLevelNoneIsRefusedUnlessInsecureIsNamed(t *testing.T) {
 	}
 }
 
+func TestBuildReachesAToolchainBelowTmp(t *testing.T) {
+	atEachLevel(t, func(t *testing.T, s *site) {
+		tools := filepath.Join(publicDir(t), "tools")
+		if err := os.Mkdir(tools, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		copyFile(t, "/bin/echo", filepath.Join(tools, "say"))
+		spec := s.spec(`"$1/say" found`)
+		spec.Mounts = append(spec.Mounts, sandbox.Mount{Host: tools, Inside: tools})
+		spec.Command = append(spec.Command, s.slot.Path(spec.Mounts, tools))
+		if result := s.run(t.Context(), spec); !result.OK() || s.log.String() != "found\n" {
+			t.Errorf("ended with %+v\n%s", result, s.log.String())
+		}
+	})
+}
+
 func config(t *testing.T) sandbox.Config {
 	t.Helper()
 	return sandbox.Config{WorkDir: publicDir(t), LockDir: publicDir(t), UIDBase: 300_000, UIDCount: 8}
