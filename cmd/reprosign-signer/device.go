@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/reprosign/reprosign/attest/openpgp"
+	"github.com/reprosign/reprosign/internal/config"
 	"github.com/reprosign/reprosign/signer"
 	"github.com/reprosign/reprosign/signer/key"
 	"github.com/reprosign/reprosign/signer/nethsm"
@@ -27,7 +28,7 @@ func openDevice(s settings, log *slog.Logger) (key.Device, []prometheus.Collecto
 			return nil, nil, fmt.Errorf("setting nethsm.trust: %w", err)
 		}
 		device, err := nethsm.Open(nethsm.Config{
-			URL: s.NetHSM.URL, Trust: trust, User: s.NetHSM.User, Passphrase: nethsm.PassphraseFile(s.NetHSM.Passphrase),
+			URL: s.NetHSM.URL, Trust: trust, User: s.NetHSM.User, Passphrase: passphrase(s.NetHSM.Passphrase),
 			Workers: s.NetHSM.Workers, Logger: log,
 		})
 		if err != nil {
@@ -39,6 +40,18 @@ func openDevice(s settings, log *slog.Logger) (key.Device, []prometheus.Collecto
 		return device, nil, err
 	}
 	return nil, nil, errors.New("no device is configured; set nethsm.url, or softkey.directory for development")
+}
+
+// passphrase reads the operator's passphrase each time it is needed, so that it
+// can be replaced while the signer runs.
+func passphrase(path string) func() (string, error) {
+	return func() (string, error) {
+		data, err := config.ReadSecretFile(path)
+		if err != nil {
+			return "", fmt.Errorf("%w: passphrase of the device's operator: %w", key.ErrMisconfigured, err)
+		}
+		return string(data), nil
+	}
 }
 
 func openCertificates(ctx context.Context, device key.Device, list []certificate) ([]signer.Certificate, error) {

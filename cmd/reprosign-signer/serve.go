@@ -79,6 +79,7 @@ func newCommand(environ []string) *cobra.Command {
 		}
 		return serve(cmd.Context(), s)
 	}
+	cmd.AddCommand(certifyCommand(environ))
 	return cmd
 }
 

@@ -30,18 +30,14 @@ const (
 // MaxSecret bytes and never part of an error.
 func ReadSecretFile(path string) ([]byte, error) {
 	forbidden := ownerOnly
-	if id, ok := strings.CutPrefix(path, credentialScheme); ok {
-		dir := os.Getenv(credentialsDirectory)
-		if dir == "" {
-			return nil, fmt.Errorf("reading %s: systemd passed no credentials; the unit needs LoadCredential=%s:/path", path, id)
-		}
-		if id == "" || id != filepath.Base(id) || id == "." || id == ".." {
-			return nil, fmt.Errorf("reading %s: a credential's name has no slashes", path)
-		}
-		path = filepath.Join(dir, id)
+	if strings.HasPrefix(path, credentialScheme) {
 		// systemd lets the unit's user in by an access list, which shows as
 		// group bits; the directory is closed to everybody else.
 		forbidden = notForOthers
+	}
+	path, err := SecretFile(path)
+	if err != nil {
+		return nil, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -76,6 +72,23 @@ func ReadSecretFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("reading a secret: %s is empty", path)
 	}
 	return data, nil
+}
+
+// SecretFile returns where a secret lies in the file system: path itself, or
+// the file of the credential that it names (see [ReadSecretFile]).
+func SecretFile(path string) (string, error) {
+	id, ok := strings.CutPrefix(path, credentialScheme)
+	if !ok {
+		return path, nil
+	}
+	dir := os.Getenv(credentialsDirectory)
+	if dir == "" {
+		return "", fmt.Errorf("reading %s: systemd passed no credentials; the unit needs LoadCredential=%s:/path", path, id)
+	}
+	if id == "" || id != filepath.Base(id) || id == "." || id == ".." {
+		return "", fmt.Errorf("reading %s: a credential's name has no slashes", path)
+	}
+	return filepath.Join(dir, id), nil
 }
 
 // WriteSecretFile writes a new file of mode 0600 and returns when it is on the
