@@ -174,6 +174,9 @@ func (c *Coordinator) withdraw(ctx context.Context, e *attest.Envelope) (attest.
 			return attest.Digest{}, bus.Errorf(bus.KindDenied, "release was requested by another publisher than %q", w.By)
 		}
 	}
+	if release.State == Withdrawn {
+		return w.Release, nil // it cannot be stopped more, and the log need not grow
+	}
 	logged, err := c.record(attest.RecordWithdrawal, e)
 	if err != nil {
 		return attest.Digest{}, err

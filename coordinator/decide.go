@@ -2,7 +2,9 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
@@ -13,7 +15,10 @@ import (
 // Bounds of the talk with the signer.
 const (
 	decideBatch = 64
-	decideLease = time.Minute
+	// decideLease is how long a crash of the coordinator delays a decision.
+	decideLease = 30 * time.Second
+	// decidePatience is for one message; it ends before the lease does.
+	decidePatience = 20 * time.Second
 	// decideBytes keeps a request for decisions well below bus.MaxMessage.
 	decideBytes = bus.MaxMessage / 4
 
@@ -25,19 +30,59 @@ const (
 // decide asks the signer about releases whose vote set is closed, and stores
 // what it decided.
 func (c *Coordinator) decide(ctx context.Context) error {
+	if err := c.refresh(ctx); err != nil {
+		return err
+	}
 	for {
 		claimed, err := c.store.ClaimUndecided(ctx, decideBatch, decideLease)
 		if err != nil || len(claimed) == 0 {
 			return err
 		}
-		for len(claimed) > 0 {
-			n := fitting(claimed)
-			if err := c.decideBatch(ctx, claimed[:n]); err != nil {
-				return err
-			}
-			claimed = claimed[n:]
+		if err := c.decideClaimed(ctx, claimed); err != nil {
+			return err
 		}
 	}
+}
+
+func (c *Coordinator) decideClaimed(ctx context.Context, claimed []Undecided) error {
+	claimed, err := c.dropSuperseded(ctx, claimed)
+	if err != nil {
+		return err
+	}
+	for len(claimed) > 0 {
+		n := fitting(claimed)
+		results, err := c.askDecisions(ctx, claimed[:n])
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			// The other batches would only wait as long, one after the other.
+			return c.undecideAll(ctx, claimed, err)
+		}
+		if err := c.conclude(ctx, claimed[:n], results); err != nil {
+			return err
+		}
+		claimed = claimed[n:]
+	}
+	return nil
+}
+
+// dropSuperseded ends cases of older policies and returns the others. A policy
+// that is not known here is newer: another replica stored it.
+func (c *Coordinator) dropSuperseded(ctx context.Context, cases []Undecided) ([]Undecided, error) {
+	newest := c.trust.Newest()
+	var left []Undecided
+	for _, u := range cases {
+		version, known := c.trust.ByDigest(u.Case.Opening.Policy)
+		if !known || version.Digest == newest.Digest {
+			left = append(left, u)
+			continue
+		}
+		if err := c.unlessFenced(c.store.Undecide(ctx, u.Release, u.Fence, superseded(version, newest), time.Time{}, true, true)); err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
 }
 
 // fitting returns how many cases fit into one message, at least one.
@@ -63,7 +108,11 @@ func encodedSize(u Undecided) int {
 	return size
 }
 
-func (c *Coordinator) decideBatch(ctx context.Context, cases []Undecided) error {
+// askDecisions returns the signer's answer to each case. The error is about
+// the signer, not about a case.
+func (c *Coordinator) askDecisions(ctx context.Context, cases []Undecided) ([]bus.DecideResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, decidePatience)
+	defer cancel()
 	req := bus.DecideRequest{}
 	for _, u := range cases {
 		req.Cases = append(req.Cases, bus.DecideCase{
@@ -79,21 +128,16 @@ func (c *Coordinator) decideBatch(ctx context.Context, cases []Undecided) error 
 	if err == nil && len(reply.Results) != len(cases) {
 		err = fmt.Errorf("signer answered %d of %d cases", len(reply.Results), len(cases))
 	}
-	now, timeErr := c.store.Now(ctx)
-	if timeErr != nil {
-		return timeErr
-	}
-	if err != nil {
-		reply.Results = make([]bus.DecideResult, len(cases))
-		for i := range reply.Results {
-			reply.Results[i].Error = bus.Errorf(bus.KindUnavailable, "signer unreachable: %v", err)
-		}
-	}
+	return reply.Results, err
+}
+
+// conclude stores the decisions among the answers and puts the other cases back.
+func (c *Coordinator) conclude(ctx context.Context, cases []Undecided, results []bus.DecideResult) error {
 	var decided []Decision
 	for i, u := range cases {
-		d, err := c.accept(u, reply.Results[i])
+		d, err := c.accept(u, results[i])
 		if err != nil {
-			if err := c.undecide(ctx, u, err, now); err != nil {
+			if err := c.undecideAll(ctx, cases[i:i+1], err); err != nil {
 				return err
 			}
 			continue
@@ -164,17 +208,42 @@ func (c *Coordinator) accept(u Undecided, r bus.DecideResult) (Decision, error) 
 	return out, nil
 }
 
-// undecide puts a case back, with the reason shown to everybody who waits, or
-// ends it when no decision can come any more.
-func (c *Coordinator) undecide(ctx context.Context, u Undecided, why error, now time.Time) error {
+// undecideAll puts cases back, with the reason shown to everybody who waits,
+// or ends them when no decision can come any more.
+func (c *Coordinator) undecideAll(ctx context.Context, cases []Undecided, why error) error {
+	now, err := c.store.Now(ctx)
+	if err != nil {
+		return err
+	}
 	kind := answer(why).Kind
 	pause := refusedPause
 	if kind == bus.KindNotReady || kind == bus.KindUnavailable {
 		pause = notReadyPause
 	}
-	c.metrics.undecided.WithLabelValues(string(kind)).Inc()
-	c.log.Warn("no decision", "release", u.Release, "kind", kind, "reason", why)
-	expire := attest.At(now) > u.Case.Opening.Deadline.Add(policy.Grace)
-	reason := "the vote set is closed, but the signer has not decided: " + attest.CleanReason(why.Error())
-	return c.store.Undecide(ctx, u.Release, u.Fence, reason, now.Add(jitter(2*pause)), expire, expire)
+	reason := "the vote set is closed, but the signer has not decided: " + withoutDigests(attest.CleanReason(why.Error()))
+	for _, u := range cases {
+		c.metrics.undecided.WithLabelValues(string(kind)).Inc()
+		c.log.Warn("no decision", "release", u.Release, "kind", kind, "reason", why)
+		expire := attest.At(now) > u.Case.Opening.Deadline.Add(policy.Grace)
+		if err := c.unlessFenced(c.store.Undecide(ctx, u.Release, u.Fence, reason, now.Add(jitter(2*pause)), expire, expire)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// unlessFenced passes on an error that is not about a lost lease: whoever has
+// the lease now does what is left to do.
+func (c *Coordinator) unlessFenced(err error) error {
+	if errors.Is(err, ErrFenced) {
+		c.log.Info("lease lost to another worker", "reason", err)
+		return nil
+	}
+	return err
+}
+
+// hexRun is what a digest looks like, shortened ones included.
+var hexRun = regexp.MustCompile(`[0-9a-fA-F]{12,}`)
+
+// withoutDigests keeps the embargo in a sentence of another process.
+func withoutDigests(s string) string { return hexRun.ReplaceAllString(s, "…") }

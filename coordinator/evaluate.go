@@ -14,6 +14,9 @@ const evaluateBatch = 256
 // evaluate judges every release that is due: whose votes may decide it, whose
 // settle time or deadline has passed.
 func (c *Coordinator) evaluate(ctx context.Context) error {
+	if err := c.refresh(ctx); err != nil {
+		return err
+	}
 	for {
 		n, err := c.store.Evaluate(ctx, evaluateBatch, c.judge)
 		if err != nil || n < evaluateBatch {
@@ -31,10 +34,7 @@ func (c *Coordinator) judge(k Case, at attest.Time) Transition {
 		return Transition{State: Building, Reason: "waiting for the coordinator to load the policy", Due: at.Add(policyLag)}
 	}
 	if newest := c.trust.Newest(); newest.Digest != version.Digest {
-		return Transition{
-			State: Expired, Retry: true,
-			Reason: fmt.Sprintf("policy %d was superseded by policy %d", version.Serial, newest.Serial),
-		}
+		return Transition{State: Expired, Retry: true, Reason: superseded(version, newest)}
 	}
 	k.Policy = version
 	verdict := policy.Evaluate(k.Case, at)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
+	"github.com/reprosign/reprosign/internal/bus"
 )
 
 // entry makes the log entry of a statement signed with a P-256 key.
@@ -62,9 +64,19 @@ func (c *Coordinator) storePolicy(ctx context.Context, v *policy.Version) error 
 	return err
 }
 
-// loadPolicies adds policies that another replica stored, or we before a
-// restart, and prepares the bus for rebuilders that they bring.
-func (c *Coordinator) loadPolicies(ctx context.Context) error {
+// parties is how far the bus knows the parties of the newest policy.
+type parties struct {
+	onPolicy func(context.Context, *policy.Version) error
+	first    uint64 // the serial that the bus was started with
+
+	mu       sync.Mutex
+	prepared uint64 // the newest serial whose parties the bus knows
+}
+
+// refresh adds policies that another replica stored, or we before a restart.
+// Whoever judges by the newest policy calls it first: the notification of a
+// policy reaches several loops at the same time, in no order.
+func (c *Coordinator) refresh(ctx context.Context) error {
 	before := c.trust.Newest().Serial
 	stored, err := c.store.Policies(ctx, before)
 	if err != nil {
@@ -76,14 +88,82 @@ func (c *Coordinator) loadPolicies(ctx context.Context) error {
 		}
 	}
 	now := c.trust.Newest()
-	for _, r := range now.Rebuilders {
-		if err := c.bus.EnsureRebuilder(ctx, r.Key.Name()); err != nil {
-			return fmt.Errorf("consumers of rebuilder %s: %w", r.Key.Name(), err)
-		}
-	}
 	c.metrics.policyExpires.Set(float64(now.Expires))
 	if now.Serial != before {
 		c.log.Info("policy in force", "serial", now.Serial, "policy", now.Digest)
 	}
 	return nil
+}
+
+// loadPolicies refreshes the policies and prepares the bus for the parties
+// that they bring.
+func (c *Coordinator) loadPolicies(ctx context.Context) error {
+	if err := c.refresh(ctx); err != nil {
+		return err
+	}
+	c.parties.mu.Lock()
+	defer c.parties.mu.Unlock()
+	now := c.trust.Newest()
+	if now.Serial == c.parties.prepared {
+		return nil
+	}
+	if c.parties.onPolicy != nil && now.Serial != c.parties.first {
+		if err := c.parties.onPolicy(ctx, now); err != nil {
+			return fmt.Errorf("bringing policy %d to the bus: %w", now.Serial, err)
+		}
+	}
+	for _, r := range now.Rebuilders {
+		if err := c.bus.EnsureRebuilder(ctx, r.Key.Name()); err != nil {
+			return fmt.Errorf("consumers of rebuilder %s: %w", r.Key.Name(), err)
+		}
+	}
+	c.parties.prepared = now.Serial
+	return nil
+}
+
+// submitPolicy stores a policy that follows from the newest one. It is in
+// force once it is stored, not before: another replica may have been first
+// with another.
+func (c *Coordinator) submitPolicy(ctx context.Context, e *attest.Envelope) (attest.Digest, error) {
+	if err := c.refresh(ctx); err != nil {
+		return attest.Digest{}, err
+	}
+	if v, known := c.trust.ByDigest(e.Digest()); known {
+		return v.Digest, nil
+	}
+	trial, err := c.trial()
+	if err != nil {
+		return attest.Digest{}, err
+	}
+	if err := trial.Add(e); err != nil {
+		return attest.Digest{}, bus.Errorf(bus.KindDenied, "%v", err)
+	}
+	v := trial.Newest()
+	if err := c.storePolicy(ctx, v); err != nil {
+		return attest.Digest{}, err
+	}
+	if err := c.loadPolicies(ctx); err != nil {
+		c.log.Warn("policy stored, but not in force here yet; repeating", "serial", v.Serial, "reason", err)
+	}
+	return v.Digest, nil
+}
+
+// trial returns a copy of the chain, to see whether a policy would follow.
+func (c *Coordinator) trial() (*policy.Chain, error) {
+	known := c.trust.Since(0)
+	chain, err := policy.Pin(known[0].Envelope)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range known[1:] {
+		if err := chain.Add(v.Envelope); err != nil {
+			return nil, err
+		}
+	}
+	return chain, nil
+}
+
+// superseded says why nothing is decided under an older policy any more.
+func superseded(version, newest *policy.Version) string {
+	return fmt.Sprintf("policy %d was superseded by policy %d", version.Serial, newest.Serial)
 }

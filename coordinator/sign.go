@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,13 +20,21 @@ import (
 
 // Bounds of the signing jobs.
 const (
-	signBatch = 8
-	// signLease outlives an RSA signature over each of 1,024 artifacts on a slow device.
-	signLease     = 10 * time.Minute
+	// signBatch is as many requests as a signer handles at one time.
+	signBatch = 4
+	// signLease is how long a crash of the coordinator delays a signature;
+	// whoever works on a job extends its lease well before it ends.
+	signLease = 30 * time.Second
+	// signPatience and perSignature bound the wait for the signer: one that
+	// died with the request in hand must not hold the job for long. The slowest
+	// device makes an RSA signature in well under perSignature.
+	signPatience = 20 * time.Second
+	perSignature = time.Second
+
 	firstRetry    = time.Second
-	longestRetry  = time.Minute
+	longestRetry  = 30 * time.Second
 	refusedRetry  = time.Minute
-	retryDoubling = 6 // doublings until longestRetry
+	retryDoubling = 5 // doublings until longestRetry
 )
 
 // sign has the signer make the signatures of logged decisions.
@@ -35,7 +44,8 @@ func (c *Coordinator) sign(ctx context.Context) error {
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
-		group, ctx := errgroup.WithContext(ctx)
+		// No common context: the fault of one job must not end the others.
+		var group errgroup.Group
 		for _, j := range jobs {
 			group.Go(func() error { return c.signJob(ctx, j) })
 		}
@@ -48,16 +58,19 @@ func (c *Coordinator) sign(ctx context.Context) error {
 // signJob does one job. Only a store that is away is an error to the loop;
 // everything else puts the job back with a reason.
 func (c *Coordinator) signJob(ctx context.Context, j Job) error {
-	made, err := c.make(ctx, j)
+	held, release := c.hold(ctx, j)
+	made, err := c.make(held, j)
 	if err == nil {
-		err = c.store.FinishJob(ctx, made)
+		err = c.finish(held, made)
 	}
+	lost := errors.Is(context.Cause(held), ErrFenced)
+	release()
 	switch {
 	case err == nil:
 		c.metrics.signed.Inc()
 		c.log.Info("release signed", "release", j.Release, "certificate", j.Certificate, "signatures", len(made.Signatures))
 		return nil
-	case errors.Is(err, ErrFenced), errors.Is(err, ErrTooLate):
+	case lost, errors.Is(err, ErrFenced), errors.Is(err, ErrTooLate):
 		c.log.Warn("signatures not stored", "release", j.Release, "certificate", j.Certificate, "reason", err)
 		return nil
 	case errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
@@ -73,7 +86,53 @@ func (c *Coordinator) signJob(ctx context.Context, j Job) error {
 	if k := answer(err).Kind; k == bus.KindDenied || k == bus.KindInvalid {
 		pause = refusedRetry
 	}
-	return c.store.RetryJob(ctx, j, "logged, but not signed yet: "+attest.CleanReason(err.Error()), now.Add(jitter(2*pause)))
+	return c.unlessFenced(c.store.RetryJob(ctx, j, "logged, but not signed yet: "+attest.CleanReason(err.Error()), now.Add(jitter(pause))))
+}
+
+// hold extends the lease of a job until it is released. The context it returns
+// ends if the lease is lost, with [ErrFenced] as its cause.
+func (c *Coordinator) hold(ctx context.Context, j Job) (held context.Context, release func()) {
+	held, lose := context.WithCancelCause(ctx)
+	var extending sync.WaitGroup
+	extending.Go(func() {
+		ticker := time.NewTicker(signLease / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-held.Done():
+				return
+			case <-ticker.C:
+			}
+			now, err := c.store.Now(held)
+			if err == nil {
+				err = c.store.RetryJob(held, j, "logged, being signed", now.Add(signLease))
+			}
+			if errors.Is(err, ErrFenced) {
+				lose(err)
+			}
+		}
+	})
+	return held, func() {
+		lose(nil)
+		extending.Wait()
+	}
+}
+
+// finish stores what the signer made. While the database is away it keeps it:
+// asking the signer again would have the device sign a second time.
+func (c *Coordinator) finish(ctx context.Context, made Made) error {
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		err := c.store.FinishJob(ctx, made)
+		if !errors.Is(err, ErrUnavailable) {
+			return err
+		}
+		c.log.Warn("signatures not stored yet, repeating", "release", made.Job.Release, "reason", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(jitter(pause)):
+		}
+	}
 }
 
 // make asks the signer for the missing signatures and builds the evidence.
@@ -116,17 +175,9 @@ func (c *Coordinator) ask(ctx context.Context, made *Made, proof translog.Proof,
 	for _, h := range proof.Hashes {
 		req.Proof.Hashes = append(req.Proof.Hashes, attest.Digest(h))
 	}
-	reply, err := c.bus.Sign(ctx, req)
-	if err == nil && reply.Error != nil && reply.Error.Kind == bus.KindUnknownPolicy {
-		if req.Chain, err = c.store.Policies(ctx, 0); err == nil {
-			reply, err = c.bus.Sign(ctx, req)
-		}
-	}
+	reply, err := c.askSignatures(ctx, req)
 	if err != nil {
-		return bus.Errorf(bus.KindUnavailable, "signer unreachable: %v", err)
-	}
-	if reply.Error != nil {
-		return reply.Error
+		return err
 	}
 	statement, err := attest.OpenSignaturesMade(reply.Made, version.SignerKey)
 	if err != nil {
@@ -137,8 +188,8 @@ func (c *Coordinator) ask(ctx context.Context, made *Made, proof translog.Proof,
 		return errors.New("signer's statement is not about the signatures that were asked for")
 	}
 	for i, s := range statement.Signatures {
-		if s.Signature != attest.SHA256(reply.Signatures[i]) {
-			return fmt.Errorf("signer's statement names another signature of %s", s.Artifact)
+		if s.Artifact != j.Missing[i] || s.Signature != attest.SHA256(reply.Signatures[i]) {
+			return fmt.Errorf("signer's statement names another signature of %s", j.Missing[i])
 		}
 		made.Signatures[s.Artifact] = reply.Signatures[i]
 	}
@@ -152,6 +203,22 @@ func (c *Coordinator) ask(ctx context.Context, made *Made, proof translog.Proof,
 	}
 	made.Envelope, made.Entry, made.Certificate = reply.Made, &logged, reply.Certificate
 	return nil
+}
+
+// askSignatures asks the signer, with the policies that it turns out not to know.
+func (c *Coordinator) askSignatures(ctx context.Context, req bus.SignRequest) (bus.SignReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(signPatience+time.Duration(len(req.Only))*perSignature, bus.MaxSignerTime))
+	defer cancel()
+	reply, err := c.bus.Sign(ctx, req)
+	if bus.KindOf(err) == bus.KindUnknownPolicy {
+		if req.Chain, err = c.store.Policies(ctx, 0); err == nil {
+			reply, err = c.bus.Sign(ctx, req)
+		}
+	}
+	if err != nil {
+		return reply, fmt.Errorf("asking the signer: %w", err)
+	}
+	return reply, nil
 }
 
 // bundle builds the release's evidence with all signatures known so far.

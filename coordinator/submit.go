@@ -34,17 +34,6 @@ func (c *Coordinator) Submit(ctx context.Context, publisher string, r bus.Submit
 	return reply
 }
 
-func (c *Coordinator) submitPolicy(ctx context.Context, e *attest.Envelope) (attest.Digest, error) {
-	if err := c.trust.Add(e); err != nil {
-		return attest.Digest{}, bus.Errorf(bus.KindDenied, "policy: %v", err)
-	}
-	v, known := c.trust.ByDigest(e.Digest())
-	if !known {
-		return attest.Digest{}, bus.Errorf(bus.KindConflict, "policy is older than the newest one")
-	}
-	return v.Digest, c.storePolicy(ctx, v)
-}
-
 func (c *Coordinator) submitRequest(ctx context.Context, publisher string, r bus.SubmitRequest) (attest.Digest, int, error) {
 	none := attest.Digest{}
 	version := c.trust.Newest()
@@ -56,6 +45,14 @@ func (c *Coordinator) submitRequest(ctx context.Context, publisher string, r bus
 		return none, 0, bus.Errorf(bus.KindDenied, "request of publisher %q came on the connection of %q", request.Publisher, publisher)
 	}
 	if err := version.Admit(request); err != nil {
+		return none, 0, bus.Errorf(bus.KindDenied, "%v", err)
+	}
+	now, err := c.store.Now(ctx)
+	if err != nil {
+		return none, 0, err
+	}
+	// Before anything is stored: what nobody may open would only lie there.
+	if err := version.InForce(attest.At(now)); err != nil {
 		return none, 0, bus.Errorf(bus.KindDenied, "%v", err)
 	}
 	if request.Claim.IsZero() != (r.Claim == nil) || r.Claim != nil && !r.Claim.Matches(request.Claim) {
@@ -103,6 +100,9 @@ func (c *Coordinator) newRelease(ctx context.Context, version *policy.Version, s
 	if err != nil {
 		return NewRelease{}, err
 	}
+	if key, err := version.CoordinatorKey(c.key.Name()); err != nil || key.Fingerprint() != c.key.Fingerprint() {
+		return NewRelease{}, bus.Errorf(bus.KindUnavailable, "opening key %s of this coordinator is not in policy %d", c.key.Name(), version.Serial)
+	}
 	now, err := c.store.Now(ctx)
 	if err != nil {
 		return NewRelease{}, err
@@ -141,25 +141,26 @@ func (c *Coordinator) newRelease(ctx context.Context, version *policy.Version, s
 // openNext opens what a crash between submission and opening left unopened,
 // and the next attempts of releases that expired with attempts left.
 func (c *Coordinator) openNext(ctx context.Context) error {
-	submissions, attempts, err := c.store.Unopened(ctx, openBatch)
-	if err != nil {
+	if err := c.refresh(ctx); err != nil {
 		return err
 	}
-	for i, s := range submissions {
-		if err := c.trust.Newest().Admit(s.Request); err != nil {
-			if err := c.store.Abandon(ctx, s.Digest, "the policy now in force does not admit it: "+err.Error()); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, _, err := c.openAttempt(ctx, s, attempts[i]); err != nil && !errors.Is(err, ErrTooLate) {
+	for {
+		submissions, attempts, err := c.store.Unopened(ctx, openBatch)
+		if err != nil || len(submissions) == 0 {
 			return err
 		}
+		for i, s := range submissions {
+			if err := c.trust.Newest().Admit(s.Request); err != nil {
+				if err := c.store.Abandon(ctx, s.Digest, "the policy now in force does not admit it: "+err.Error()); err != nil {
+					return err
+				}
+				continue
+			}
+			if _, _, err := c.openAttempt(ctx, s, attempts[i]); err != nil && !errors.Is(err, ErrTooLate) {
+				return err
+			}
+		}
 	}
-	if len(submissions) == openBatch {
-		return c.openNext(ctx)
-	}
-	return nil
 }
 
 // publishTasks hands openings to the rebuilders. A task may be published

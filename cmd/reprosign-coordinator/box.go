@@ -26,12 +26,13 @@ type single struct {
 	natsURL  string
 	postgres *box.Postgres
 	nats     *box.NATS
+	options  bus.ServerOptions // of nats
 }
 
-// openBox returns where database and bus are, starts those that the settings do not
-// name, brings the schema up to date, and writes the others' connection
-// settings into the state directory: nats.url and dashboard.dsn.
-func openBox(ctx context.Context, s settings, p *policy.Version, log *slog.Logger) (*single, error) {
+// openDatabase returns where the database is, starts a private one if the
+// settings name none, and brings the schema up to date. The dashboard's
+// connection setting is then in the state directory, as dashboard.dsn.
+func openDatabase(ctx context.Context, s settings, log *slog.Logger) (*single, error) {
 	b := &single{dsn: s.Database.DSN, natsURL: s.NATS.URL}
 	if (b.dsn == "" || b.natsURL == "") && s.State == "" {
 		return nil, errors.New("settings name no state directory, which the private database or bus needs; set state, or database.dsn and nats.url")
@@ -53,13 +54,35 @@ func openBox(ctx context.Context, s settings, p *policy.Version, log *slog.Logge
 			return nil, err
 		}
 	}
-	if b.natsURL == "" {
-		if err := b.startNATS(ctx, s, &p.Policy, log); err != nil {
-			b.close(log)
-			return nil, err
+	return b, nil
+}
+
+// keepPostgres starts the private database again when it ends by itself: the
+// kernel may kill any process, and nobody should have to come for that.
+func (b *single) keepPostgres(ctx context.Context, log *slog.Logger) error {
+	const pause = time.Second
+	if b.postgres == nil {
+		return nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-b.postgres.Exited():
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		log.Error("private database ended by itself, starting it again")
+		if err := b.postgres.Restart(ctx); err != nil {
+			// Its own children may need a moment to see that it is gone.
+			log.Warn("private database does not start, trying again", "reason", err, "pause", pause)
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
 		}
 	}
-	return b, nil
 }
 
 func (b *single) startPostgres(ctx context.Context, state string, log *slog.Logger) error {
@@ -76,17 +99,36 @@ func (b *single) startPostgres(ctx context.Context, state string, log *slog.Logg
 	return nil
 }
 
-func (b *single) startNATS(ctx context.Context, s settings, p *policy.Policy, log *slog.Logger) error {
-	text, err := bus.ServerConfig(p, bus.ServerOptions{Listen: s.NATS.Listen, StoreDir: filepath.Join(s.State, "nats")})
+// openBus starts a NATS server for the parties of a policy if the settings
+// name none. Its address is then in the state directory, as nats.url.
+func (b *single) openBus(ctx context.Context, s settings, p *policy.Version, log *slog.Logger) error {
+	if b.natsURL != "" {
+		return nil
+	}
+	b.options = bus.ServerOptions{Listen: s.NATS.Listen, StoreDir: filepath.Join(s.State, "nats")}
+	text, err := bus.ServerConfig(&p.Policy, b.options)
 	if err != nil {
 		return err
 	}
-	b.nats, err = box.StartNATS(ctx, text, box.NATSOptions{Dir: filepath.Join(s.State, "nats"), Logger: log})
+	b.nats, err = box.StartNATS(ctx, text, box.NATSOptions{Dir: b.options.StoreDir, Logger: log})
 	if err != nil {
 		return err
 	}
 	b.natsURL = b.nats.ClientURL()
 	return writeSetting(s.State, "nats.url", b.natsURL)
+}
+
+// admit lets the parties of a newer policy onto the bus that was started here,
+// and closes the connections of those that are in it no more.
+func (b *single) admit(_ context.Context, p *policy.Version) error {
+	if b.nats == nil {
+		return nil // its operator runs reprosign nats-config
+	}
+	text, err := bus.ServerConfig(&p.Policy, b.options)
+	if err != nil {
+		return err
+	}
+	return b.nats.Reload(text)
 }
 
 // migrate waits for a database that is not there yet: at boot it may be later than we are.

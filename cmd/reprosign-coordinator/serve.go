@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -107,7 +108,7 @@ func serve(ctx context.Context, s settings) error {
 	return observe.Run(ctx, observe.Options{
 		Listen: s.Listen, Registry: registry, Ready: []observe.Check{database, connected}, Logger: log,
 	}, func(ctx context.Context, ready func()) error {
-		box, err := openBox(ctx, s, trust.Newest(), log)
+		box, err := openDatabase(ctx, s, log)
 		if err != nil {
 			return err
 		}
@@ -118,6 +119,12 @@ func serve(ctx context.Context, s settings) error {
 		}
 		defer w.Close()
 		writer.Store(w)
+		if err := extend(ctx, trust, w); err != nil {
+			return err
+		}
+		if err := box.openBus(ctx, s, trust.Newest(), log); err != nil {
+			return err
+		}
 		conn, err := bus.Connect(ctx, bus.Config{
 			URL: box.natsURL, CAFile: s.NATS.CA, SeedFile: s.NATS.Seed, Logger: log,
 			Identity: bus.Identity{Role: bus.RoleCoordinator, Name: s.Name},
@@ -129,6 +136,21 @@ func serve(ctx context.Context, s settings) error {
 		link.Store(conn)
 		return work(ctx, s, trust, box, w, conn, registry, log, ready)
 	})
+}
+
+// extend adds the policies that are in force since the pinned one. The bus has
+// to know their parties from the start, this coordinator among them.
+func extend(ctx context.Context, trust *policy.Chain, w *store.Writer) error {
+	stored, err := w.Policies(ctx, trust.Newest().Serial)
+	if err != nil {
+		return err
+	}
+	for _, e := range stored {
+		if err := trust.Add(e); err != nil {
+			return fmt.Errorf("stored policy %s: %w", e.Digest().Short(), err)
+		}
+	}
+	return nil
 }
 
 // work wires the domain to its adapters and runs it.
@@ -159,7 +181,7 @@ func work(ctx context.Context, s settings, trust *policy.Chain, box *single, w *
 		return err
 	}
 	domain, err := coordinator.New(coordinator.Config{
-		Store: w, Reader: r, Bus: conn, Prover: seq, Trust: trust, Key: openingKey, Log: log,
+		Store: w, Reader: r, Bus: conn, Prover: seq, Trust: trust, Key: openingKey, Log: log, OnPolicy: box.admit,
 	})
 	if err != nil {
 		return err
@@ -169,6 +191,7 @@ func work(ctx context.Context, s settings, trust *policy.Chain, box *single, w *
 	}
 	registry.MustRegister(append(domain.Collectors(), conn.Collectors()...)...)
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return box.keepPostgres(ctx, log) })
 	group.Go(func() error { return seq.Run(ctx) })
 	group.Go(func() error { return domain.Run(ctx) })
 	group.Go(func() error { return conn.ServeAPI(ctx, domain) })

@@ -215,6 +215,8 @@ func (w *ingestWrites) write(ctx context.Context, tx pgx.Tx) error {
 			INSERT INTO equivocations (release, operator, rebuilder, first, second)
 			SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])`,
 			w.equivocationReleases, w.equivocationOperators, w.equivocationRebuilder, w.firsts, w.seconds)
+		// No state changes with it, but it is to be logged once the embargo is over.
+		exec(b, `SELECT pg_notify($1, $2)`, channel, string(coordinator.TopicEvents))
 	}
 	w.writeDue(b)
 	return send(ctx, tx, b)
