@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,20 +29,37 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// edKey and ecKey are the same keys in every run.
+// edKey and ecKey are the same keys in every run. Property tests ask for them
+// thousands of times.
 func edKey(name, seed string) attest.SigningKey {
-	sum := sha256.Sum256([]byte("ed25519 " + seed))
-	return must(attest.NewSigningKey(name, ed25519.NewKeyFromSeed(sum[:])))
+	return once("ed25519 "+name+" "+seed, func() attest.SigningKey {
+		sum := sha256.Sum256([]byte("ed25519 " + seed))
+		return must(attest.NewSigningKey(name, ed25519.NewKeyFromSeed(sum[:])))
+	})
 }
 
 func ecKey(name, seed string) attest.SigningKey {
-	sum := sha256.Sum256([]byte("p256 " + seed))
-	return must(attest.NewSigningKey(name, must(ecdsa.ParseRawPrivateKey(elliptic.P256(), sum[:]))))
+	return once("p256 "+name+" "+seed, func() attest.SigningKey {
+		sum := sha256.Sum256([]byte("p256 " + seed))
+		return must(attest.NewSigningKey(name, must(ecdsa.ParseRawPrivateKey(elliptic.P256(), sum[:]))))
+	})
 }
 
 func nkey(seed string) string {
-	sum := sha256.Sum256([]byte("nkey " + seed))
-	return must(must(nkeys.FromRawSeed(nkeys.PrefixByteUser, sum[:])).PublicKey())
+	return once("nkey "+seed, func() string {
+		sum := sha256.Sum256([]byte("nkey " + seed))
+		return must(must(nkeys.FromRawSeed(nkeys.PrefixByteUser, sum[:])).PublicKey())
+	})
+}
+
+var made sync.Map
+
+func once[T any](what string, make func() T) T {
+	if v, ok := made.Load(what); ok {
+		return v.(T)
+	}
+	v, _ := made.LoadOrStore(what, make())
+	return v.(T)
 }
 
 func admin(name string) attest.SigningKey { return edKey(name, "admin "+name) }

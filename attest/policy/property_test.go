@@ -67,7 +67,7 @@ func drawEquivocation(t *rapid.T) policy.Objection {
 func with(t *rapid.T, c policy.Case, v []policy.Vote, o ...policy.Objection) policy.Case {
 	c.Votes = slices.Concat(c.Votes, v)
 	c.Objections = slices.Concat(c.Objections, o)
-	random := rand.New(rand.NewSource(rapid.Int64().Draw(t, "order"))) //nolint:gosec // an order, not a secret
+	random := rand.New(rand.NewSource(rapid.Int64().Draw(t, "order")))
 	random.Shuffle(len(c.Votes), func(i, j int) { c.Votes[i], c.Votes[j] = c.Votes[j], c.Votes[i] })
 	return c
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"math"
 	"slices"
 
@@ -189,8 +188,11 @@ func endingOf(o attest.Outcome) ending {
 		return endedErrored
 	case attest.TimedOut:
 		return endedTimedOut
+	case attest.BuildFailed:
+		return endedFailed
+	case attest.Built:
 	}
-	return endedFailed
+	return endedNot
 }
 
 // nominate finds the candidate.
@@ -246,124 +248,12 @@ func (t *tally) classify(o *operator) {
 	default:
 		o.class = classFailed
 	}
-	switch o.class {
-	case classWaiting:
-		t.outstanding++
-	case classDiffer, classEquivocated:
-		t.dissent++
-	case classLapsed:
-		t.hopeful++
-	case classErrored, classFailed:
-		if o.ended > endedFailed {
-			t.hopeful++
-		}
-	}
-}
-
-// verdict tells who said what. The outcome is judge's.
-func (t *tally) verdict() Verdict {
-	v := Verdict{Threshold: t.suite.Threshold, Operators: len(t.operators), Views: make(map[string]View, len(t.seats))}
-	for i := range t.operators {
-		o := &t.operators[i]
-		list := v.list(o.class)
-		*list = append(*list, o.name)
-	}
-	for class := range classes {
-		slices.Sort(*v.list(class))
-	}
-	for i := range t.seats {
-		v.Views[t.invited[i].Key.Name()] = t.view(&t.seats[i])
-	}
-	v.Accepted = t.list()
-	v.Ignored = t.ignored
-	return v
-}
-
-// list returns the list that operators of a class are in.
-func (v *Verdict) list(c class) *[]string {
-	switch c {
-	case classAgree:
-		return &v.Agree
-	case classDiffer:
-		return &v.Differ
-	case classEquivocated:
-		return &v.Equivocated
-	case classFailed:
-		return &v.Failed
-	case classErrored:
-		return &v.Errored
-	case classLapsed:
-		return &v.Lapsed
-	}
-	return &v.Waiting
-}
-
-// names returns the sorted names of some operators.
-func (t *tally) names(of func(*operator) bool) []string {
-	var names []string
-	for i := range t.operators {
-		if of(&t.operators[i]) {
-			names = append(names, t.operators[i].name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-func (t *tally) view(s *seat) View {
-	o := &t.operators[s.operator]
 	switch {
-	case o.class == classEquivocated:
-		return ViewEquivocated
-	case s.voted && o.class == classDiffer:
-		return ViewDiffers
-	case s.lapsed:
-		return ViewPending
-	case s.voted:
-		return ViewAgrees
-	case s.ended == endedErrored:
-		return ViewInfraError
-	case s.ended != endedNot:
-		return ViewBuildFailed
+	case o.class == classWaiting:
+		t.outstanding++
+	case o.class == classDiffer, o.class == classEquivocated:
+		t.dissent++
+	case o.class == classLapsed, o.class != classAgree && o.ended > endedFailed:
+		t.hopeful++
 	}
-	return ViewPending
-}
-
-// list returns the accepted statements: at most [MaxListed] of a rebuilder,
-// votes before reports, so that nobody can make a decision too long to sign.
-// Under a key no longer valid, dissent alone is listed.
-func (t *tally) list() []attest.Digest {
-	slices.SortFunc(t.accepted, func(a, b accepted) int {
-		if a.vote != b.vote {
-			if a.vote {
-				return -1
-			}
-			return 1
-		}
-		return bytes.Compare(a.statement[:], b.statement[:])
-	})
-	out := make([]attest.Digest, 0, len(t.accepted))
-	for _, a := range slices.Compact(t.accepted) {
-		s := &t.seats[a.seat]
-		switch {
-		case s.lapsed && a.set == t.candidate:
-			t.ignore(a.statement, reasonLapsed)
-		case s.listed == MaxListed:
-			t.ignore(a.statement, "its rebuilder has too many statements listed already")
-		default:
-			s.listed++
-			out = append(out, a.statement)
-		}
-	}
-	attest.SortDigests(out)
-	return out
-}
-
-const reasonLapsed = "its key has lapsed"
-
-func (t *tally) ignore(statement attest.Digest, reason string) {
-	if t.ignored == nil {
-		t.ignored = make(map[attest.Digest]string)
-	}
-	t.ignored[statement] = reason
 }
