@@ -43,11 +43,11 @@ func (d *demo) attack(ctx context.Context) error {
 		{"change one byte of a signed file, and ask gpg", "gpg --verify", d.changedForGPG},
 		{"change one byte of a signed file, and ask reprosign", "reprosign verify", d.changedForReprosign},
 	} {
+		d.screen.event("attacker", "tries to %s", a.tried)
 		reason, err := a.do(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		d.screen.event("attacker", "tries to %s", a.tried)
 		if err != nil {
 			d.expect(false, "attempt to %s: %v", a.tried, err)
 			continue
@@ -56,8 +56,11 @@ func (d *demo) attack(ctx context.Context) error {
 		d.screen.good(a.by, "refuses: %s", reason)
 	}
 	after, err := d.hsmCount(ctx)
-	d.expect(err != nil || before == after, "the HSM signed %d times during the attempts", after-before)
-	return err
+	if err != nil {
+		return err
+	}
+	d.expect(before == after, "the HSM signed %d times during the attempts", after-before)
+	return nil
 }
 
 // loot is what an attacker takes from the rebuilders of a release.

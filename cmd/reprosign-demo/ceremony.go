@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/reprosign/reprosign/attest/openpgp"
 	"github.com/reprosign/reprosign/internal/config"
-	"github.com/reprosign/reprosign/signer/key"
 	"github.com/reprosign/reprosign/signer/nethsm"
 )
 
@@ -25,9 +25,9 @@ const (
 	// namespace could not use them.
 	hsmTag = "releases"
 
-	passphraseFile = "hsm.passphrase"
-	// certificateAge makes certificates a little older than what they sign.
-	certificateAge = time.Minute
+	passphraseFile  = "hsm.passphrase"
+	ceremonyFile    = "ceremony.toml"
+	certificateLife = "7d"
 )
 
 // hsm is the device of the demo, set up: as reachable by its operator.
@@ -62,7 +62,7 @@ func (d *demo) startHSM(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// ceremony makes the device operational, has it generate one key per suite and
+// holdCeremony makes the device operational, has it generate one key per suite and
 // certify itself, and leaves the signer an operator that can use just these keys.
 func (d *demo) holdCeremony(ctx context.Context) error {
 	trust, err := nethsm.ParseTrust(d.hsm.trust)
@@ -113,6 +113,9 @@ func (d *demo) holdCeremony(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if _, err := d.configure(signerName, ceremonyFile, section{"nethsm": d.hsmSettings()}); err != nil {
+		return err
+	}
 	d.certificates = map[string]*openpgp.Certificate{}
 	for _, r := range d.releases {
 		if err := d.certify(ctx, inside, r.suite); err != nil {
@@ -122,36 +125,39 @@ func (d *demo) holdCeremony(ctx context.Context) error {
 	return d.publishCertificates()
 }
 
+// hsmSettings are how the signer reaches the device.
+func (d *demo) hsmSettings() section {
+	return section{
+		"url": d.hsm.url, "trust": d.hsm.trust, "user": hsmOperator, "passphrase": d.place.party(signerName, passphraseFile),
+	}
+}
+
 // certify generates a suite's key in the device and has it sign its own certificate.
 func (d *demo) certify(ctx context.Context, inside *nethsm.Admin, suite string) error {
 	err := inside.GenerateKey(ctx, nethsm.KeySpec{ID: suite, Type: nethsm.Curve25519, Tags: []string{hsmTag}})
 	if err != nil {
 		return err
 	}
-	k, err := d.hsm.operator.Open(ctx, suite)
+	file := d.certificatePath(suite)
+	_, err = output(ctx, d.place.work, filepath.Join(d.supervisor.bin, "reprosign-signer"), "certify",
+		"--config", d.place.party(signerName, ceremonyFile), "--key", suite, "--out", file,
+		"--user-id", fmt.Sprintf("Demo suite %s <%s@demo.reprosign.example>", suite, suite), "--lifetime", certificateLife)
 	if err != nil {
 		return err
 	}
-	certificate, err := openpgp.Certify(openpgp.NewCertificate{
-		UserID:  fmt.Sprintf("Demo suite %s <%s@demo.reprosign.example>", suite, suite),
-		Created: time.Now().Add(-certificateAge).Truncate(time.Second), Lifetime: policyLife,
-	}, key.Signer(ctx, k))
-	if err != nil {
-		return err
-	}
-	if err := inside.PutCertificate(ctx, suite, certificate.Binary()); err != nil {
-		return err
-	}
-	if err := writePublic(d.certificatePath(suite), certificate.Binary()); err != nil {
-		return err
-	}
-	d.certificates[suite] = certificate
 	d.hsm.ceremony++ // a certificate is one signature by its own key
-	return nil
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading the certificate: %w", err)
+	}
+	if d.certificates[suite], err = openpgp.ParseCertificate(data); err != nil {
+		return err
+	}
+	return inside.PutCertificate(ctx, suite, d.certificates[suite].Binary())
 }
 
 func (d *demo) certificatePath(suite string) string {
-	return d.place.party(signerName, suite+".pgp")
+	return d.place.party(signerName, suite+".asc")
 }
 
 // publishCertificates writes all certificates into one key ring.

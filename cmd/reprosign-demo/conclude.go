@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/reprosign/reprosign/internal/config"
 )
 
 // startDashboard starts the public face: it has a read-only view of the
@@ -47,8 +49,11 @@ func (d *demo) conclude(context.Context) error {
 		d.screen.line("  skipped: " + s)
 	}
 	a := d.summary.Signatures
-	d.screen.line(fmt.Sprintf("  %d attempts to cheat, all refused where listed. HSM signatures: %d = %d in the log + %d of the ceremony",
-		len(d.summary.Refusals), a.HSM, a.Log, a.Ceremony))
+	d.screen.line(fmt.Sprintf("  %d attempts to cheat were refused", len(d.summary.Refusals)))
+	d.screen.line(fmt.Sprintf("  the HSM says %d signatures; the log explains %d, the key ceremony %d", a.HSM, a.Log, a.Ceremony))
+	if len(d.summary.Failures) == 0 {
+		d.screen.line("  " + d.screen.paint(green, "everything verified"))
+	}
 	for _, f := range d.summary.Failures {
 		d.screen.line("  " + d.screen.paint(yellow, "FAILED: "+f))
 	}
@@ -71,48 +76,76 @@ func votesLine(votes map[string]string) string {
 
 // hints prints the commands with which each check can be repeated.
 func (d *demo) hints() {
-	d.screen.section("Check it yourself, without us")
-	say := func(comment, command string) {
-		d.screen.line("  " + d.screen.paint(faint, "# "+comment))
-		d.screen.line("  " + command)
-	}
-	bin := filepath.Join(d.supervisor.bin, program)
+	d.screen.section("Check it yourself")
 	d.screen.line("  cd " + d.place.results)
-	if a := d.anArtifact(); a != nil {
-		say("stock gpg, with nothing but the published certificates",
-			fmt.Sprintf("export GNUPGHOME=$(mktemp -d); gpg --import %s; gpg --verify %s %s", certificateFile, a.artifact.Signature, a.artifact.File))
-		say("every step from the pinned policy on, offline",
-			fmt.Sprintf("%s verify %s %s --trust %s/%s", bin, a.artifact.File, a.evidence, trustDir, policyFile))
-		say("the same with a byte added: refused",
-			fmt.Sprintf("mkdir -p tampered && (cat %s; echo) >tampered/%s && %s verify tampered/%s %s --trust %s/%s",
-				a.artifact.File, filepath.Base(a.artifact.File), bin, filepath.Base(a.artifact.File), a.evidence, trustDir, policyFile))
-	}
-	say("what was signed, and what was refused", "less "+summaryFile)
-}
-
-// shown is an artifact with its release's evidence.
-type shown struct {
-	artifact artifactSummary
-	evidence string
-}
-
-func (d *demo) anArtifact() *shown {
+	d.hint("stock gpg, with nothing but the published certificates",
+		"export GNUPGHOME=$(mktemp -d); gpg --import "+certificateFile)
 	for _, r := range d.summary.Releases {
-		if len(r.Artifacts) > 0 {
-			return &shown{r.Artifacts[0], r.Evidence}
+		for _, a := range r.Artifacts {
+			d.hint("", "gpg --verify "+a.Signature+" "+a.File)
 		}
 	}
-	return nil
+	verify := d.programPath() + " verify %s %s --trust " + filepath.Join(trustDir, policyFile)
+	d.hint("every step from the pinned policy on, offline")
+	for _, r := range d.summary.Releases {
+		for _, a := range r.Artifacts {
+			d.hint("", fmt.Sprintf(verify, a.File, r.Evidence))
+		}
+	}
+	for _, r := range d.releases {
+		if r.claim != "" && r.evidence != "" {
+			d.hint("the signed package is the one that Debian published",
+				"apt-cache show "+r.name+"="+r.version+" | grep SHA256; sha256sum "+artifactsDir+"/*.deb")
+		}
+	}
+	program := d.named(goProgram)
+	changed := filepath.Join("changed", goProgram)
+	d.hint("a byte more, and both refuse",
+		fmt.Sprintf("mkdir -p changed && (cat %s; echo) >%s", filepath.Join(artifactsDir, goProgram), changed),
+		fmt.Sprintf("gpg --verify %s %s", filepath.Join(signaturesDir, goProgram+".sig"), changed),
+		fmt.Sprintf(verify, changed, filepath.Join(evidenceDir, filepath.Base(program.evidence))))
+	d.hint("who built what, with which outcome",
+		d.programPath()+" evidence show "+filepath.Join(evidenceDir, filepath.Base(program.evidence))+" --trust "+filepath.Join(trustDir, policyFile))
+	d.hint("what each party did, and why it refused", "grep -h refused "+logsDir+"/*.log; less "+summaryFile)
 }
+
+// hint prints commands under a comment.
+func (d *demo) hint(comment string, commands ...string) {
+	if comment != "" {
+		d.screen.line("  " + d.screen.paint(faint, "# "+comment))
+	}
+	for _, c := range commands {
+		d.screen.line("  " + c)
+	}
+}
+
+func (d *demo) programPath() string { return filepath.Join(d.supervisor.bin, program) }
 
 // stayOpen keeps the dashboard up until somebody interrupts the demo.
 func (d *demo) stayOpen(ctx context.Context) error {
-	bin := filepath.Join(d.supervisor.bin, program)
-	d.screen.section("Still running")
-	d.screen.line("  dashboard          " + d.face)
-	d.screen.line("  ask the bus        " + strings.Join(append([]string{bin}, d.publisherArgs("status")...), " ") + " RELEASE")
-	d.screen.line("  logs               " + d.place.result(logsDir))
-	d.screen.line("  end it             Ctrl-C")
+	d.screen.section("Still running: open " + d.face)
+	d.hint("the releases again, from the bus", d.programPath()+" status "+d.named(goProgram).id.String()+" --config "+d.place.party(publisherName, configFile))
+	d.hint("the log: its signed checkpoint", "curl "+d.face+"/checkpoint")
+	if err := d.writeCurlConfig(); err != nil {
+		return err
+	}
+	for _, r := range d.releases {
+		d.hint("", "curl -K "+d.place.party(signerName, curlFile)+" "+d.hsm.url+"/api/v1/keys/"+r.suite)
+	}
+	d.screen.line("  Ctrl-C ends all processes and takes keys and database away; the results stay in " + d.place.results)
 	<-ctx.Done()
 	return nil
+}
+
+const curlFile = "curl.conf"
+
+// writeCurlConfig lets curl ask the device for its counters, without the
+// passphrase in anybody's process list.
+func (d *demo) writeCurlConfig() error {
+	passphrase, err := config.ReadSecretFile(d.place.party(signerName, passphraseFile))
+	if err != nil {
+		return err
+	}
+	// The device's certificate names no host; the demo itself pins it.
+	return config.WriteSecretFile(d.place.party(signerName, curlFile), fmt.Appendf(nil, "silent\ninsecure\nuser = \"%s:%s\"\n", hsmOperator, passphrase))
 }

@@ -115,8 +115,10 @@ func (d *demo) prepare(ctx context.Context) error {
 	default:
 		d.releases = append(d.releases, debianRebuild(codename))
 	}
-	d.releases = append(d.releases, goRebuild(), stampedRebuild())
-	return nil
+	// The agents want to find the program of the third release when they start.
+	stamped := stampedRebuild()
+	d.releases = append(d.releases, goRebuild(), stamped)
+	return stamped.fillStamped(d.shared)
 }
 
 // setUp brings the parties up while the sources are looked up.
@@ -155,8 +157,6 @@ func (d *demo) lookUpSources(ctx context.Context) error {
 			err = d.lookUpDebian(ctx, r)
 		case "golang":
 			err = r.fillGo(ctx, d.goTools.command, d.shared)
-		case "command":
-			err = r.fillStamped(d.shared)
 		}
 		if err != nil {
 			return fmt.Errorf("looking up the source of %s: %w", r.name, err)
@@ -186,7 +186,7 @@ func (d *demo) lookUpDebian(ctx context.Context, r *release) error {
 
 // connect connects as the publisher, to watch.
 func (d *demo) connect(ctx context.Context) error {
-	if _, err := d.configure(publisherName, section{
+	if _, err := d.configure(publisherName, configFile, section{
 		"name": publisherName, "key": d.place.party(publisherName, "publisher.pem"), "trust": d.policyPath(),
 		"nats": section{"url": d.busURL, "seed": d.place.party(publisherName, seedFile)},
 	}); err != nil {

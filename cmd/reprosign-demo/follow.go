@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,7 +100,7 @@ func (d *demo) submit(ctx context.Context, r *release) error {
 }
 
 func (d *demo) publisherArgs(command ...string) []string {
-	return append(command, "--config", d.place.party(publisherName, publisherName+".toml"))
+	return append(command, "--config", d.place.party(publisherName, configFile))
 }
 
 // watch tells what can be seen of a release until it is settled and every
@@ -124,8 +125,8 @@ func (d *demo) watch(ctx context.Context, r *release) (*bus.ReleaseStatus, error
 		status := reply.Release
 		waiting := d.tellVotes(status, seen)
 		if status.State != state {
+			d.tellStates(state, status)
 			state = status.State
-			d.tellState(status)
 		}
 		if status.Final && settled.IsZero() {
 			settled = time.Now()
@@ -167,18 +168,27 @@ func (d *demo) tellVotes(status *bus.ReleaseStatus, seen map[string]string) (wai
 	return waiting
 }
 
-func (d *demo) tellState(status *bus.ReleaseStatus) {
-	switch status.State {
-	case "building":
-		d.screen.event("agents", "took the task, checked it against their own policy, and build in sandboxes without a network")
-	case "agreed":
-		d.screen.event(signerName, "checked every vote itself and signed the decision: %s", status.Reason)
-	case "logged":
-		d.screen.event("log", "holds the decision; now the signer may ask the HSM")
-	case "signed":
-		d.screen.good(hsmName, "signed: %s", status.Reason)
-	default:
+// way is what every signed release passes; a look at it may miss a step.
+var way = []string{"building", "agreed", "logged", "signed"}
+
+// tellStates tells what happened since the release was seen in state before.
+func (d *demo) tellStates(before string, status *bus.ReleaseStatus) {
+	passed := slices.Index(way, status.State)
+	if passed < 0 {
 		d.screen.notable("verdict", "%s: %s", status.State, status.Reason)
+		return
+	}
+	for _, state := range way[slices.Index(way, before)+1 : passed+1] {
+		switch state {
+		case "building":
+			d.screen.event("agents", "took the task, checked it against their own policy, and build in sandboxes without a network")
+		case "agreed":
+			d.screen.event(signerName, "checked every vote itself and signed its decision")
+		case "logged":
+			d.screen.event("log", "holds the decision for all to see; only now may the HSM be asked")
+		case "signed":
+			d.screen.good(hsmName, "signed %d file with the key of suite %s: the one signature it will ever have", len(status.Artifacts), status.Suite)
+		}
 	}
 }
 
@@ -194,8 +204,8 @@ func (d *demo) collect(ctx context.Context, r *release, status *bus.ReleaseStatu
 	if err := os.Rename(d.place.result(evidenceDir, r.id.String()+".evidence.json"), r.evidence); err != nil {
 		return err
 	}
-	parts := filepath.Join(evidenceDir, r.name)
-	if _, err := d.reprosign(ctx, "evidence", "extract", r.evidence, "--dir", d.place.result(parts), "--trust", d.policyPath()); err != nil {
+	parts := d.place.party(publisherName, r.name)
+	if _, err := d.reprosign(ctx, "evidence", "extract", r.evidence, "--dir", parts, "--trust", d.policyPath()); err != nil {
 		return err
 	}
 	for _, a := range status.Artifacts {
@@ -203,8 +213,8 @@ func (d *demo) collect(ctx context.Context, r *release, status *bus.ReleaseStatu
 			File: filepath.Join(artifactsDir, a.Name), SHA256: a.SHA256.String(), Signature: filepath.Join(signaturesDir, a.Name+".sig"),
 		}
 		for from, to := range map[string]string{
-			d.fileOf(r, status, a.Name):          kept.File,
-			d.place.result(parts, a.Name+".sig"): kept.Signature,
+			d.fileOf(r, status, a.Name):         kept.File,
+			filepath.Join(parts, a.Name+".sig"): kept.Signature,
 		} {
 			if err := copyFile(from, d.place.result(to)); err != nil {
 				return fmt.Errorf("keeping %s: %w", to, err)

@@ -17,14 +17,16 @@ import (
 // section is a table of a configuration file.
 type section map[string]any
 
+const configFile = "config.toml"
+
 // configure writes a party's configuration file, as its operator would, and
 // returns its path.
-func (d *demo) configure(name string, settings section) (string, error) {
+func (d *demo) configure(name, file string, settings section) (string, error) {
 	data, err := toml.Marshal(settings)
 	if err != nil {
 		return "", fmt.Errorf("writing the configuration of %s: %w", name, err)
 	}
-	path := d.place.party(name, name+".toml")
+	path := d.place.party(name, file)
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return "", fmt.Errorf("writing the configuration of %s: %w", name, err)
 	}
@@ -39,7 +41,7 @@ func (d *demo) serve(ctx context.Context, name, program, health string, settings
 		return err
 	}
 	settings[health] = address
-	file, err := d.configure(name, settings)
+	file, err := d.configure(name, configFile, settings)
 	if err != nil {
 		return err
 	}
@@ -83,10 +85,8 @@ func (d *demo) startSigner(ctx context.Context) error {
 	}
 	if err := d.serve(ctx, signerName, "reprosign-signer", "listen", section{
 		"name": signerName, "policy": d.policyPath(), "key": d.place.party(signerName, "statement.pem"),
-		"nats": section{"url": d.busURL, "seed": d.place.party(signerName, seedFile)},
-		"nethsm": section{
-			"url": d.hsm.url, "trust": d.hsm.trust, "user": hsmOperator, "passphrase": d.place.party(signerName, passphraseFile),
-		},
+		"nats":        section{"url": d.busURL, "seed": d.place.party(signerName, seedFile)},
+		"nethsm":      d.hsmSettings(),
 		"certificate": certificates,
 	}); err != nil {
 		return err

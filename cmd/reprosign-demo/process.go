@@ -70,6 +70,9 @@ func (s *supervisor) start(name, program string, stdout *os.File, args ...string
 	// demo alone, which then ends the parties in order; and no life beyond it.
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := s.spawn(p); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("starting %s: %w; make build puts all programs beside this one", name, err)
+		}
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	s.mu.Lock()
