@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -121,12 +122,12 @@ func (b *Board) around(next http.Handler) http.Handler {
 		secure(w.Header(), r.URL.Path)
 		counted := &counter{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				b.log.Error("request panicked", "path", r.URL.Path, "panic", p)
+			if p := recover(); p != nil {
+				b.log.ErrorContext(ctx, "request panicked", slog.String("path", r.URL.Path), slog.Any("panic", p))
 				b.fail(counted, r, errors.New("panic")) // a header that was sent already stays
 			}
 			// The pattern, not the path: paths have no end.
-			b.seconds.WithLabelValues(r.Pattern, http.StatusText(counted.status)).Observe(time.Since(started).Seconds())
+			b.seconds.WithLabelValues(r.Pattern, strconv.Itoa(counted.status)).Observe(time.Since(started).Seconds())
 		}()
 		next.ServeHTTP(counted, r)
 	})

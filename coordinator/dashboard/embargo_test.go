@@ -122,6 +122,8 @@ func TestNothingServedTellsWhatAnUndecidedReleaseHolds(t *testing.T) {
 	check("with a quorum")
 	h.decide()
 	check("decided, but not in the log")
+	h.integrate()
+	check("in the tree, but under no checkpoint")
 
 	h.publish()
 	pages := h.crawl()
@@ -139,9 +141,12 @@ func TestEndedAttemptStaysSilentWhileAnotherIsOpen(t *testing.T) {
 	n := h.open("hello", "1.0")
 	b := build(t, "x", "planted.deb")
 	h.vote(n.ID, 0, b)
+	for i := 1; i < rebuilders; i++ {
+		h.report(n.ID, i, attest.InfraError)
+	}
 	h.expire(n.ID)
 	second := h.attempt(h.requestOf(n.ID), 2)
 	page := h.page("/releases/" + n.ID.String())
-	refuseText(t, page, secrets(t, b)[0], "planted.deb")
+	refuseText(t, page, secrets(t, b)[0], "planted.deb", "agrees")
 	wantText(t, page, "Attempt 1 ended", "Go to the newest attempt", `href="/releases/`+second.ID.String()+`"`)
 }

@@ -21,7 +21,7 @@ import (
 
 func TestEveryAnswerIsLockedDown(t *testing.T) {
 	h := newHouse(t)
-	n := h.signed("hello", "1.0", build(t, "x", "hello.deb"), nil)
+	n := h.signed("1.0", build(t, "x", "hello.deb"), nil)
 	for _, path := range []string{"/", "/releases/" + n.ID.String(), "/log", "/nowhere", "/api/v1/releases", "/checkpoint", "/assets/none.css"} {
 		header := h.get(path).header
 		for name, want := range map[string]string{

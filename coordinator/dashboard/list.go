@@ -145,7 +145,7 @@ func parsePosition(text string) (coordinator.Position, error) {
 	if err != nil || opened == 0 {
 		return coordinator.Position{}, badRequest("The list cannot be continued from there.")
 	}
-	p := coordinator.Position{Opened: attest.Time(opened)} //nolint:gosec // of 40 bits
+	p := coordinator.Position{Opened: attest.Time(opened)}
 	if p.Release, err = attest.ParseDigest(id); err != nil || formatPosition(p) != text {
 		return coordinator.Position{}, badRequest("The list cannot be continued from there.")
 	}

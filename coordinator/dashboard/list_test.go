@@ -41,7 +41,7 @@ func TestListGoesThroughAllReleasesOnce(t *testing.T) {
 
 func TestListIsNarrowedByItsQuery(t *testing.T) {
 	h := newHouse(t)
-	h.signed("hello", "1.0", build(t, "x", "hello.deb"), nil)
+	h.signed("1.0", build(t, "x", "hello.deb"), nil)
 	h.open("hello", "2.0")
 	h.open("world", "1.0")
 	for query, want := range map[string]int{

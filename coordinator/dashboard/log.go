@@ -73,7 +73,7 @@ func (b *Board) entry(r *http.Request) (any, error) {
 	if err != nil || strconv.FormatUint(index, decimal) != text || index >= translog.MaxTreeSize {
 		return nil, badRequest("A log index is a whole number, without leading zeros.")
 	}
-	n, width := int64(index>>translog.TileHeight), int(index%translog.TileWidth)+1 //nolint:gosec // bounded above
+	n, width := int64(index>>translog.TileHeight), int(index%translog.TileWidth)+1
 	bundle, err := b.reader.Tile(r.Context(), tlog.Tile{H: translog.TileHeight, L: translog.EntriesLevel, N: n, W: width})
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (b *Board) entry(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return Entry{
-		Schema: "reprosign.entry.v1", Index: int64(index), Hash: translog.LeafHash(leaf), Leaf: leaf, Statement: statement, //nolint:gosec // bounded above
+		Schema: "reprosign.entry.v1", Index: int64(index), Hash: translog.LeafHash(leaf), Leaf: leaf, Statement: statement,
 		Bundle: "/" + translog.EntriesPath(n, width),
 	}, nil
 }

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -106,7 +105,7 @@ func (l *looks) functions() template.FuncMap {
 		"short":  func(d attest.Digest) string { return d.Short() },
 		"tint":   func(d attest.Digest) string { return fmt.Sprintf("tint-%d", d[0]%tints) },
 		"minute": func(t attest.Time) string { return t.Time().Format("2006-01-02 15:04 UTC") },
-		"since":  func(t, from attest.Time) string { return "+" + (time.Duration(t-from) * time.Second).String() },
+		"since":  func(t, from attest.Time) string { return "+" + policy.Seconds(t-from).String() },
 		"bytes":  size,
 		"quote":  quote,
 		"plural": plural,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/reprosign/reprosign/coordinator"
@@ -55,7 +56,7 @@ func problemOf(err error) *problem {
 func (b *Board) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
-		b.log.Error("request not answered", "path", r.URL.Path, "status", p.Status, "reason", err)
+		b.log.ErrorContext(r.Context(), "request not answered", slog.String("path", r.URL.Path), slog.Int("status", p.Status), slog.Any("reason", err))
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -77,7 +78,7 @@ func (b *Board) fail(w http.ResponseWriter, r *http.Request, err error) {
 		body, err = b.looks.render("problem", p)
 	}
 	if err != nil {
-		b.log.Error("error page not made", "path", r.URL.Path, "reason", err)
+		b.log.ErrorContext(r.Context(), "error page not made", slog.String("path", r.URL.Path), slog.Any("reason", err))
 	}
 	w.WriteHeader(p.Status)
 	send(w, r, body)

@@ -15,7 +15,7 @@ import (
 func TestPageOfASignedReleaseSaysSoFirst(t *testing.T) {
 	h := newHouse(t)
 	b := build(t, "content", "hello_1.0_amd64.deb", "libhello_1.0_amd64.deb")
-	n := h.signed("hello", "1.0", b, func(id attest.Digest) { h.vote(id, 3, build(t, "else", "hello_1.0_amd64.deb")) })
+	n := h.signed("1.0", b, func(id attest.Digest) { h.vote(id, 3, build(t, "else", "hello_1.0_amd64.deb")) })
 	path := "/releases/" + n.ID.String()
 	page := h.page(path)
 	sentence := "3 of 4 operators built identical files, as policy 1 asks (at least 3)."
@@ -74,7 +74,7 @@ func TestPageOfAWaitingReleaseSaysWhatItWaitsFor(t *testing.T) {
 	h.report(n.ID, 1, attest.BuildFailed)
 	h.report(n.ID, 2, attest.InfraError)
 	page := h.page(path)
-	wantText(t, page, "1 of 4 operators have reported a build", "no answer yet from operator-4", "operator-2 could not build it",
+	wantText(t, page, "1 of 4 operators has reported a build", "no answer yet from operator-4", "operator-2 could not build it",
 		"operator-3 had trouble with the machine or the network", "not rebuilt yet", "did not build", "reported a build", "Deadline")
 	refuseText(t, page, "differs", "failed", "wrong", "danger", "alert", "What this does not prove")
 }
@@ -83,7 +83,7 @@ func TestFailingToBuildIsNeverShownAsADifference(t *testing.T) {
 	h := newHouse(t)
 	b := build(t, "content", "hello.deb")
 	for _, outcome := range []attest.Outcome{attest.BuildFailed, attest.TimedOut, attest.FetchFailed, attest.InfraError} {
-		n := h.signed("hello", string(outcome), b, func(id attest.Digest) { h.report(id, 3, outcome) })
+		n := h.signed(string(outcome), b, func(id attest.Digest) { h.report(id, 3, outcome) })
 		r := decode[dashboard.Release](h, "/api/v1/releases/"+n.ID.String())
 		want := policy.ViewBuildFailed
 		if outcome == attest.InfraError || outcome == attest.FetchFailed {
@@ -93,7 +93,7 @@ func TestFailingToBuildIsNeverShownAsADifference(t *testing.T) {
 			t.Errorf("%s: shown as %q with %v, want %q", outcome, got, r.Votes[3].Artifacts, want)
 		}
 	}
-	n := h.signed("hello", "pending", b, nil)
+	n := h.signed("pending", b, nil)
 	if r := decode[dashboard.Release](h, "/api/v1/releases/"+n.ID.String()); r.Votes[3].View != policy.ViewPending {
 		t.Errorf("no answer: shown as %q", r.Votes[3].View)
 	}
@@ -114,7 +114,7 @@ func TestConflictShowsWhereBuildsDiffer(t *testing.T) {
 	}
 	h.evaluate()
 	page := h.page("/releases/" + n.ID.String())
-	wantText(t, page, "<b>Not signed:</b> No set of files can have the 3 identical builds any more that policy 1 asks for.",
+	wantText(t, page, "<b>Not signed:</b> What operators built cannot satisfy policy 1 any more, which asks for 3 identical builds.",
 		"at most 2 of 4 operators can agree", one.artifacts[0].SHA256.Short(), two.artifacts[0].SHA256.Short())
 	r := decode[dashboard.Release](h, "/api/v1/releases/"+n.ID.String())
 	for _, v := range r.Votes {
@@ -127,7 +127,7 @@ func TestConflictShowsWhereBuildsDiffer(t *testing.T) {
 func TestNamesCannotWriteThePageNorTheCommands(t *testing.T) {
 	h := newHouse(t)
 	b := build(t, "x", "a$(reboot)&<b>'.deb")
-	n := h.signed("hello", "1.0", b, nil)
+	n := h.signed("1.0", b, nil)
 	page := h.page("/releases/" + n.ID.String())
 	refuseText(t, page, "<b>'")
 	wantText(t, page, `reprosign verify 'a$(reboot)&<b>'\''.deb' hello_1.0`)

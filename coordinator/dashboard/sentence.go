@@ -39,7 +39,7 @@ func (r *Release) tell(v *coordinator.View) {
 		r.Sentence = "What operators built is not identical enough for the rules of this suite; nothing is signed while that lasts, at most until the deadline."
 	case coordinator.Conflict:
 		r.Head, r.Reason = "Not signed", v.Reason
-		r.Sentence = fmt.Sprintf("No set of files can have the %d identical builds any more that policy %d asks for.", v.Threshold, v.PolicySerial)
+		r.Sentence = fmt.Sprintf("What operators built cannot satisfy policy %d any more, which asks for %d identical builds.", v.PolicySerial, v.Threshold)
 	case coordinator.Expired:
 		r.Head, r.Reason = "Not signed", v.Reason
 		r.Sentence = fmt.Sprintf("Attempt %d ended before %s could agree.", v.Attempt, plural(v.Threshold, "operator", "operators"))
@@ -62,8 +62,12 @@ func (r *Release) tell(v *coordinator.View) {
 
 // waiting says what an undecided release waits for.
 func waiting(v *coordinator.View, by map[policy.View][]string) string {
-	parts := []string{fmt.Sprintf("%d of %s reported a build, %d identical ones are needed",
-		len(by[coordinator.Reported]), plural(v.Operators, "operator has", "operators have"), v.Threshold)}
+	reported, verb := len(by[coordinator.Reported]), "have"
+	if reported == 1 {
+		verb = "has"
+	}
+	parts := []string{fmt.Sprintf("%d of %s %s reported a build, %d identical ones are needed",
+		reported, plural(v.Operators, "operator", "operators"), verb, v.Threshold)}
 	if pending := by[policy.ViewPending]; len(pending) > 0 {
 		parts = append(parts, "no answer yet from "+list(pending))
 	} else {
