@@ -2,9 +2,8 @@
 --
 --     psql -f roles.sql postgres
 --
--- Then create the database and let the owner migrate it:
---
---     CREATE DATABASE reprosign OWNER reprosign_owner;
+-- Then database.sql makes the database; its owner migrates it when the coordinator
+-- starts with database.owner set.
 --
 -- The processes log in as members of the groups. Give each login a password or
 -- a client certificate in pg_hba.conf; none of them may be a superuser.
