@@ -15,7 +15,7 @@ import (
 // first. Until the lease ends nobody else gets them.
 func (w *Writer) ClaimUndecided(ctx context.Context, limit int, lease time.Duration) ([]coordinator.Undecided, error) {
 	var out []coordinator.Undecided
-	err := w.tx(ctx, "leasing undecided releases", func(tx pgx.Tx) error {
+	err := w.mark(ctx, "leasing undecided releases", func(tx pgx.Tx) error {
 		out = nil
 		rows, err := tx.Query(ctx, `
 			UPDATE releases SET claimable_at = clock_timestamp() + $2, fence = fence + 1
@@ -236,7 +236,7 @@ func queueArtifacts(b *pgx.Batch, due []verdict) {
 // Undecide ends a lease without a decision. ErrFenced if it was lost before.
 func (w *Writer) Undecide(ctx context.Context, release attest.Digest, fence int64, reason string, again time.Time, expire, retry bool) error {
 	reason = attest.CleanReason(reason)
-	return w.tx(ctx, "ending the lease of release "+release.Short(), func(tx pgx.Tx) error {
+	return w.mark(ctx, "ending the lease of release "+release.Short(), func(tx pgx.Tx) error {
 		var retries bool
 		err := tx.QueryRow(ctx, `
 			SELECT o.attempt <= o.retries FROM releases r JOIN openings o ON o.id = r.id

@@ -13,7 +13,7 @@ import (
 // of a release under embargo wait: the statements hold its digests.
 func (w *Writer) UnloggedEquivocations(ctx context.Context, limit int) ([]coordinator.Equivocation, error) {
 	var out []coordinator.Equivocation
-	err := w.tx(ctx, "reading unlogged equivocations", func(tx pgx.Tx) error {
+	err := w.mark(ctx, "reading unlogged equivocations", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT x.release, x.operator, x.first, x.second
 			  FROM equivocations x JOIN embargoes e ON e.release = x.release

@@ -19,7 +19,7 @@ const reservationPause = 30 * time.Second
 // makes them due again.
 func (w *Writer) Evaluate(ctx context.Context, limit int, judge func(coordinator.Case, attest.Time) coordinator.Transition) (int, error) {
 	n := 0
-	err := w.tx(ctx, "evaluating releases", func(tx pgx.Tx) error {
+	err := w.mark(ctx, "evaluating releases", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT id FROM releases WHERE due_at <= clock_timestamp()
 			 ORDER BY due_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED`, limit)

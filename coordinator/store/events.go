@@ -29,6 +29,8 @@ func (w *Writer) UnpublishedEvents(ctx context.Context, limit int) ([]coordinato
 
 // EventsPublished notes which events are out.
 func (w *Writer) EventsPublished(ctx context.Context, sequences []int64) error {
-	_, err := w.pool.Exec(ctx, `UPDATE events SET published_at = now() WHERE sequence = ANY($1) AND published_at IS NULL`, sequences)
-	return wrap("noting published events", err)
+	return w.mark(ctx, "noting published events", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE events SET published_at = now() WHERE sequence = ANY($1) AND published_at IS NULL`, sequences)
+		return err
+	})
 }

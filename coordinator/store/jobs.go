@@ -27,7 +27,7 @@ func scanJobKey(row pgx.CollectableRow) (jobKey, error) {
 // at a time, and of equal bytes the earliest decision's.
 func (w *Writer) ClaimJobs(ctx context.Context, limit int, lease time.Duration) ([]coordinator.Job, error) {
 	var jobs []coordinator.Job
-	err := w.tx(ctx, "leasing signing jobs", func(tx pgx.Tx) error {
+	err := w.mark(ctx, "leasing signing jobs", func(tx pgx.Tx) error {
 		jobs = nil
 		rows, err := tx.Query(ctx, `
 			UPDATE signing_jobs j SET claimable_at = clock_timestamp() + $2, fence = j.fence + 1, attempts = j.attempts + 1
@@ -124,7 +124,7 @@ func scanJob(row pgx.CollectableRow) (coordinator.Job, error) {
 
 // RetryJob ends a lease without signatures. ErrFenced if it was lost before.
 func (w *Writer) RetryJob(ctx context.Context, j coordinator.Job, reason string, again time.Time) error {
-	return w.tx(ctx, "ending the lease of a signing job of release "+j.Release.Short(), func(tx pgx.Tx) error {
+	return w.mark(ctx, "ending the lease of a signing job of release "+j.Release.Short(), func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM releases WHERE id = $1 FOR NO KEY UPDATE`, j.Release[:]); err != nil {
 			return err
 		}

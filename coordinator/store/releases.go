@@ -121,7 +121,7 @@ func (w *Writer) UnpublishedTasks(ctx context.Context, limit int) ([]*coordinato
 
 // TasksPublished notes that the tasks of releases are published.
 func (w *Writer) TasksPublished(ctx context.Context, releases []attest.Digest) error {
-	return w.tx(ctx, "noting published tasks", func(tx pgx.Tx) error {
+	return w.mark(ctx, "noting published tasks", func(tx pgx.Tx) error {
 		b := &pgx.Batch{}
 		exec(b, `SELECT FROM releases WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, column(releases))
 		exec(b, `UPDATE releases SET announced_at = now() WHERE id = ANY($1) AND announced_at IS NULL`, column(releases))

@@ -143,7 +143,7 @@ func finishJob(ctx context.Context, tx pgx.Tx, m coordinator.Made) error {
 // what its job holds.
 func (w *Writer) Parts(ctx context.Context, release attest.Digest) (*coordinator.Parts, error) {
 	p := &coordinator.Parts{Certificates: map[string][]byte{}}
-	err := w.tx(ctx, "reading the evidence of release "+release.Short(), func(tx pgx.Tx) error {
+	err := w.mark(ctx, "reading the evidence of release "+release.Short(), func(tx pgx.Tx) error {
 		var claim attest.Claim
 		var encoded []byte
 		if err := tx.QueryRow(ctx, `

@@ -16,9 +16,21 @@ const txTries = 4
 // tx runs do in one transaction, repeating it when it lost against another one.
 // do must not keep anything of an earlier try.
 func (w *Writer) tx(ctx context.Context, what string, do func(pgx.Tx) error) error {
+	return w.begin(ctx, what, pgx.TxOptions{}, do)
+}
+
+// mark is tx for what can be worked out again after a crash of the database:
+// leases, verdicts that are not decisions, notes of what was published. It does
+// not wait for the disk. Whatever is stored on the strength of it waits, and
+// takes these earlier commits to the disk with it.
+func (w *Writer) mark(ctx context.Context, what string, do func(pgx.Tx) error) error {
+	return w.begin(ctx, what, pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL synchronous_commit TO off"}, do)
+}
+
+func (w *Writer) begin(ctx context.Context, what string, o pgx.TxOptions, do func(pgx.Tx) error) error {
 	var err error
 	for range txTries {
-		if err = pgx.BeginFunc(ctx, w.pool, do); !again(err) {
+		if err = pgx.BeginTxFunc(ctx, w.pool, o, do); !again(err) {
 			break
 		}
 	}
