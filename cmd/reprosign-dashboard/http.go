@@ -41,7 +41,7 @@ func serve(ctx context.Context, address string, handler http.Handler, log *slog.
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	log.InfoContext(ctx, "pages served", "address", "http://"+listener.Addr().String())
+	log.InfoContext(ctx, "pages served", slog.String("address", "http://"+listener.Addr().String()))
 	ready()
 	select {
 	case err := <-ended:

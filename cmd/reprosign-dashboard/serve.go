@@ -119,7 +119,7 @@ func openReader(ctx context.Context, s settings, log *slog.Logger) (*store.Reade
 		}
 		if err.Error() != said {
 			said = err.Error()
-			log.WarnContext(ctx, "waiting for the database", "reason", err)
+			log.WarnContext(ctx, "waiting for the database", slog.Any("reason", err))
 		}
 		if err := pause(ctx); err != nil {
 			return nil, err

@@ -146,10 +146,10 @@ func (b *browser) eval(expression string) string {
 }
 
 // screenshot keeps what the page looks like, for people, where the variable
-// REPROSIGN_SCREENSHOTS names a directory.
+// SCREENSHOTS names a directory.
 func (b *browser) screenshot(name string) {
 	b.t.Helper()
-	dir := os.Getenv("REPROSIGN_SCREENSHOTS")
+	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
 		return
 	}
