@@ -20,15 +20,25 @@ func (a *Agent) receive(e *attest.Envelope) error {
 	receipt, notReceipt := attest.OpenReceipt(e, keys)
 	if notReceipt == nil && receipt.Rebuilder == a.Name {
 		for _, d := range slices.Concat(receipt.Counted, receipt.Late) {
-			if err := a.acknowledge(d, e, "received"); err != nil {
+			ours, err := a.Spool.Acknowledge(d, e)
+			if err != nil {
 				return err
+			}
+			if ours { // else of another agent of this rebuilder, or known already
+				a.metrics.receipts.WithLabelValues("received").Inc()
+				a.Log.Info("statement received by the coordinator", "statement", d, "late", slices.Contains(receipt.Late, d))
 			}
 		}
 		return nil
 	}
 	rejection, notRejection := attest.OpenRejection(e, keys)
 	if notRejection == nil && rejection.Rebuilder == a.Name {
-		return a.acknowledge(rejection.Statement, e, "rejected", "code", rejection.Code, "reason", rejection.Reason)
+		ours, err := a.Spool.Acknowledge(rejection.Statement, e)
+		if ours && err == nil {
+			a.metrics.receipts.WithLabelValues("rejected").Inc()
+			a.Log.Warn("statement rejected by the coordinator", "statement", rejection.Statement, "code", rejection.Code, "reason", rejection.Reason)
+		}
+		return err
 	}
 	a.metrics.failures.WithLabelValues("receipt").Inc()
 	reason := errors.Join(notReceipt, notRejection)
@@ -36,16 +46,6 @@ func (a *Agent) receive(e *attest.Envelope) error {
 		reason = errors.New("it is for another rebuilder")
 	}
 	a.Log.Warn("message on the receipt subject ignored", "reason", reason)
-	return nil
-}
-
-func (a *Agent) acknowledge(statement attest.Digest, receipt *attest.Envelope, as string, details ...any) error {
-	ours, err := a.Spool.Acknowledge(statement, receipt)
-	if err != nil || !ours {
-		return err // others are of another agent of this rebuilder, or known already
-	}
-	a.metrics.receipts.WithLabelValues(as).Inc()
-	a.Log.Info("statement acknowledged", append([]any{"statement", statement, "as", as}, details...)...)
 	return nil
 }
 

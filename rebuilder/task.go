@@ -138,7 +138,10 @@ func (a *Agent) build(ctx context.Context, j *job) backend.Report {
 	report := a.run(ctx, j)
 	a.metrics.builds.WithLabelValues(string(report.Outcome)).Inc()
 	a.metrics.duration.Observe(report.Finished.Sub(report.Started).Seconds())
-	log.Info("build ended", "outcome", report.Outcome, "reason", report.Err, "artifacts", len(report.Artifacts))
+	if report.Err != nil {
+		log = log.With("reason", report.Err)
+	}
+	log.Info("build ended", "outcome", report.Outcome, "artifacts", len(report.Artifacts))
 	return report
 }
 
