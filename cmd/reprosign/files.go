@@ -53,8 +53,7 @@ func openRegular(path string) (*os.File, error) {
 		err = errors.New("no regular file")
 	}
 	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, fmt.Errorf("reading %s: %w", path, errors.Join(err, f.Close()))
 	}
 	return f, nil
 }
@@ -71,18 +70,6 @@ func digestOf(path string) (attest.Digest, error) {
 		return attest.Digest{}, fmt.Errorf("hashing %s: %w", path, err)
 	}
 	return attest.Digest(h.Sum(nil)), nil
-}
-
-func readEnvelope(path string) (*attest.Envelope, error) {
-	data, err := readFile(path, maxEnvelopeFile)
-	if err != nil {
-		return nil, err
-	}
-	e, err := attest.ParseEnvelope(bytes.TrimSuffix(data, []byte("\n")))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return e, nil
 }
 
 // readBundle reads evidence. What is no bundle at all does not verify.

@@ -23,7 +23,7 @@ func (a *app) newProgress(all int) *progress {
 	p := &progress{all: all}
 	if f, ok := a.stderr.(*os.File); ok && isTerminal(f) {
 		p.out = f
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil { //nolint:gosec // descriptors are small
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			p.width = width
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -50,10 +51,6 @@ func (a *app) versionCommand() *cobra.Command {
 
 // outputFlag defines -o; the first form is the default.
 func outputFlag(cmd *cobra.Command, output *string, forms ...string) {
-	help := "form of the result: " + forms[0]
-	for _, f := range forms[1:] {
-		help += " or " + f
-	}
-	cmd.Flags().StringVarP(output, "output", "o", forms[0], help)
+	cmd.Flags().StringVarP(output, "output", "o", forms[0], "form of the result: "+strings.Join(forms, " or "))
 	complete(cmd, "output", forms...)
 }

@@ -246,7 +246,7 @@ func timedOut(format string, args ...any) error {
 
 // pause waits a little before the next question.
 func pause(ctx context.Context) error {
-	timer := time.NewTimer(askAgain + rand.N(askAgain))
+	timer := time.NewTimer(askAgain + rand.N(askAgain)) //nolint:gosec // jitter is no secret
 	defer timer.Stop()
 	select {
 	case <-timer.C:

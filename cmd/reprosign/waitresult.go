@@ -155,7 +155,8 @@ func saveEvidence(dir string, r waitResult) error {
 func (a *app) tellGitHub(doc waitDocument) error {
 	met, verified := true, true
 	var ids []string
-	summary := "| Release | State | Verified | |\n| --- | --- | --- | --- |\n"
+	summary := &strings.Builder{}
+	fmt.Fprint(summary, "| Release | State | Verified | |\n| --- | --- | --- | --- |\n")
 	for _, r := range doc.Results {
 		met, verified = met && r.Met, verified && r.Verified
 		title, state := r.Target, "unknown"
@@ -164,14 +165,14 @@ func (a *app) tellGitHub(doc waitDocument) error {
 			ids = append(ids, r.Release.Release.String())
 		}
 		notes := append([]string{r.Error}, r.Caveats...)
-		summary += fmt.Sprintf("| %s | %s | %v | %s |\n", cell(title), cell(state), r.Verified, cell(strings.TrimSpace(strings.Join(notes, " "))))
+		fmt.Fprintf(summary, "| %s | %s | %v | %s |\n", cell(title), cell(state), r.Verified, cell(strings.TrimSpace(strings.Join(notes, " "))))
 	}
 	outputs := fmt.Sprintf("met=%v\nverified=%v\nreleases=%s\nexit=%d\n", met, verified, strings.Join(ids, " "), doc.Exit)
 	if err := appendTo(a.variable("GITHUB_OUTPUT"), outputs); err != nil {
 		return err
 	}
 	if file := a.variable("GITHUB_STEP_SUMMARY"); file != "" {
-		return appendTo(file, summary)
+		return appendTo(file, summary.String())
 	}
 	return nil
 }
