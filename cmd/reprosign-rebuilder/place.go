@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/internal/config"
+	"github.com/reprosign/reprosign/rebuilder"
 	"github.com/reprosign/reprosign/rebuilder/backend"
 	"github.com/reprosign/reprosign/rebuilder/sandbox"
 )
@@ -29,6 +31,12 @@ func (s settings) check() error {
 		if required.value == "" {
 			return fmt.Errorf("setting %s is missing: it names %s", required.setting, required.what)
 		}
+	}
+	if s.Slots < 1 || s.Slots > rebuilder.MaxSlots {
+		return fmt.Errorf("setting slots is %d: an agent has 1 to %d", s.Slots, rebuilder.MaxSlots)
+	}
+	if s.Timeout < 0 || s.Drain < 0 {
+		return errors.New("setting timeout or drain is negative")
 	}
 	for setting, value := range map[string]int{"sandbox.uid_base": s.Sandbox.UIDBase, "sandbox.uid_count": s.Sandbox.UIDCount} {
 		if value < 0 || value > math.MaxInt32 {
@@ -105,6 +113,9 @@ func backends(s settings) ([]backend.Backend, error) {
 			executables[c.Name] = exe
 		}
 		all = append(all, backend.Command(fetcher, executables))
+	}
+	if len(all) == 0 {
+		return nil, errors.New("no back-end is configured, the agent could build nothing: enable debian, name a go command, or install a command")
 	}
 	return all, nil
 }
