@@ -73,7 +73,7 @@ const (
 )
 
 // benchHSM serves a soft HSM with one key over TLS.
-func benchHSM(t *testing.T, ctx context.Context, dir string) {
+func benchHSM(ctx context.Context, t *testing.T, dir string) {
 	device, err := nethsmtest.Provisioned(nethsmtest.Setup{
 		Users: []nethsmtest.User{{ID: benchOperator, Role: "Operator", Passphrase: benchPassphrase}},
 		Keys:  []nethsmtest.Key{{ID: benchKey, Private: evidencetest.Ed25519("openpgp " + evidencetest.Suite)}},
@@ -87,7 +87,7 @@ func benchHSM(t *testing.T, ctx context.Context, dir string) {
 }
 
 // benchDevice opens the key in the soft HSM as the signer's command does.
-func benchDevice(t *testing.T, ctx context.Context, dir string) (key.Key, *openpgp.Certificate) {
+func benchDevice(ctx context.Context, t *testing.T, dir string) (key.Key, *openpgp.Certificate) {
 	read := func(name string) string {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
