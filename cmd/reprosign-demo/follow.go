@@ -134,13 +134,24 @@ func (d *demo) watch(ctx context.Context, r *release) (*bus.ReleaseStatus, error
 		if status.Final && (len(waiting) == 0 || time.Since(settled) > latePatience) {
 			return status, nil
 		}
-		d.screen.live("%s: %s", status.State, status.Reason)
+		d.screen.live("%s", soFar(status, waiting))
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// soFar is the live line: what the release waits for.
+func soFar(status *bus.ReleaseStatus, waiting []string) string {
+	switch {
+	case len(waiting) > 0:
+		return status.State + ", waiting for " + strings.Join(waiting, ", ")
+	case status.Reason != "":
+		return status.State + ": " + status.Reason
+	}
+	return status.State
 }
 
 // tellVotes tells each rebuilder's view when it changes, and returns who has not answered.
@@ -268,12 +279,12 @@ func (d *demo) gpg(ctx context.Context, signature, file string) error {
 		if _, err := d.place.directory(privateDir, "verifier"); err != nil {
 			return err
 		}
-		if _, err := output(ctx, "/", "gpg", "--homedir", home, "--batch", "--quiet", "--import", d.place.result(certificateFile)); err != nil {
+		if _, err := output(ctx, "/", "gpg", "--homedir", home, "--no-autostart", "--batch", "--quiet", "--import", d.place.result(certificateFile)); err != nil {
 			return err
 		}
 	}
 	status := d.place.party("verifier", "status")
-	_, err := output(ctx, "/", "gpg", "--homedir", home, "--batch", "--yes", "--status-file", status, "--verify", signature, file)
+	_, err := output(ctx, "/", "gpg", "--homedir", home, "--no-autostart", "--batch", "--yes", "--status-file", status, "--verify", signature, file)
 	said, readErr := os.ReadFile(status)
 	switch {
 	case readErr != nil:

@@ -149,7 +149,7 @@ func (d *demo) installWrapper(name string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "go")
-	err = os.WriteFile(path, fmt.Appendf(nil, wrapper, d.goTools.command), publicDir) //nolint:gosec // G306: a program
+	err = os.WriteFile(path, fmt.Appendf(nil, wrapper, d.goTools.command), publicDir)
 	if err != nil {
 		return "", fmt.Errorf("installing the go wrapper of %s: %w", name, err)
 	}

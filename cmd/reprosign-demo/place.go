@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // place is where the demo leaves things. Results are for everybody and stay;
@@ -36,14 +37,18 @@ const (
 	logKeyFile      = "log.vkey"
 )
 
+// commonUmask makes modes mean what they say: secrets have modes of their own.
+const commonUmask = 0o022
+
 func makePlace(results string) (*place, error) {
+	syscall.Umask(commonUmask)
 	// Not $TMPDIR: a database's socket has a path of at most 107 bytes.
 	work, err := os.MkdirTemp("/tmp", "reprosign-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("making a work directory: %w", err)
 	}
 	p := &place{results: results, work: work}
-	if err := os.Chmod(work, passableDir); err != nil { //nolint:gosec // G302: what is inside is closed
+	if err := os.Chmod(work, passableDir); err != nil {
 		return nil, fmt.Errorf("making a work directory: %w", err)
 	}
 	for _, dir := range []string{artifactsDir, signaturesDir, evidenceDir, trustDir, logsDir} {
@@ -64,12 +69,12 @@ func (p *place) party(name string, file ...string) string {
 	return filepath.Join(append([]string{p.work, name}, file...)...)
 }
 
-func (p *place) directory(mode os.FileMode, name string, sub ...string) (string, error) {
-	dir := p.party(name, sub...)
+func (p *place) directory(mode os.FileMode, name string) (string, error) {
+	dir := p.party(name)
 	if err := os.Mkdir(dir, mode); err != nil {
 		return "", fmt.Errorf("making a directory of %s: %w", name, err)
 	}
-	return dir, os.Chmod(dir, mode) // whatever the umask
+	return dir, nil
 }
 
 // remove takes the work directory away, keys and all.
@@ -81,7 +86,7 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, publicFile) //nolint:gosec // G302: a published file
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, publicFile)
 	if err != nil {
 		return err
 	}
@@ -93,5 +98,5 @@ func copyFile(from, to string) error {
 }
 
 func writePublic(path string, data []byte) error {
-	return os.WriteFile(path, data, publicFile) //nolint:gosec // G306: published
+	return os.WriteFile(path, data, publicFile)
 }

@@ -148,7 +148,7 @@ func (r *release) fillStamped(dir string) error {
 		return err
 	}
 	script := filepath.Join(dir, stampedCommand)
-	if err := os.WriteFile(script, []byte(stampedBuild), publicDir); err != nil { //nolint:gosec // G306: a program
+	if err := os.WriteFile(script, []byte(stampedBuild), publicDir); err != nil {
 		return err
 	}
 	r.recipe = attest.Recipe{
