@@ -255,6 +255,59 @@ func TestAnOutcomeThatCannotBeSignedIsReportedAsInfraError(t *testing.T) {
 	}
 }
 
+func TestABuildIsCutOffAtItsReleasesDeadline(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.party(t)
+	begun, _ := p.quick.gate()
+	p.start(t)
+	o := h.sent(t, func(o *order) { o.opening.Deadline = o.opening.Opened + 3 })
+	<-begun
+	h.wantOutcome(t, o, attest.InfraError)
+	if !p.log.has("build ended", "deadline has passed") {
+		t.Error("the operator does not learn why")
+	}
+}
+
+func TestAnAgentWithoutABuildUserReportsInfraError(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // an ordinary user's builds need no user of their own
+	}
+	h := newHouse(t, nil)
+	p := h.party(t)
+	for range 8 {
+		slot, err := p.Sandbox.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer slot.Close()
+	}
+	p.start(t)
+	o := h.sent(t)
+	h.wantOutcome(t, o, attest.InfraError)
+	if !p.log.has("build ended", "build uids") {
+		t.Error("the operator does not learn why")
+	}
+}
+
+func TestNobodyHearsOfAStatementThatIsNotDurable(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.party(t)
+	broken := h.order(t)
+	p.quick.during = func(_ context.Context, job backend.Job, _ *backend.Site) error {
+		if job.Version != broken.request.Version {
+			return nil
+		}
+		return os.RemoveAll(filepath.Join(p.spool, broken.release.String()))
+	}
+	p.start(t)
+	h.send(t, broken)
+	eventually(t, "error in the log", func() bool { return p.log.has("level=ERROR", "no statement", broken.release.String()) })
+	h.wantOutcome(t, h.sent(t), attest.Built) // the agent goes on
+	if n := len(h.statements(t, broken.release)); n != 0 {
+		t.Errorf("%d statements sent", n)
+	}
+}
+
 func TestAnAgentIsRefusedSettingsThatCouldNotWork(t *testing.T) {
 	h := newHouse(t, nil)
 	for what, change := range map[string]func(*rebuilder.Config){

@@ -21,7 +21,7 @@ func newMetrics() *metrics {
 		tasks:    by("result", "tasks_total", "Tasks that were not built, by result. Alarm on refused."),
 		builds:   by("outcome", "builds_total", "Builds ended, by signed outcome."),
 		receipts: by("kind", "receipts_total", "Statements acknowledged by the coordinator: received or rejected. Alarm on rejected."),
-		failures: by("what", "failures_total", "Subscriptions lost and messages not understood."),
+		failures: by("what", "failures_total", "What did not work and is tried again or ignored: subscriptions, receipts, policies, the spool."),
 		resent:   prometheus.NewCounter(prometheus.CounterOpts(opts("statements_resent_total", "Statements sent again for lack of a receipt."))),
 		unacknowledged: prometheus.NewGauge(prometheus.GaugeOpts(opts("statements_unacknowledged",
 			"Statements in the spool without receipt. Alarm when it does not fall."))),

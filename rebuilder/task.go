@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
-	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/rebuilder/backend"
 )
@@ -145,7 +144,7 @@ func (a *Agent) build(ctx context.Context, j *job) backend.Report {
 	return report
 }
 
-// errTooLate is why a build was cut off that would give nothing in time.
+// errTooLate is why a build was cut off that would not end in time.
 var errTooLate = errors.New("the release's deadline has passed")
 
 func (a *Agent) run(ctx context.Context, j *job) backend.Report {
@@ -153,9 +152,8 @@ func (a *Agent) run(ctx context.Context, j *job) backend.Report {
 	if !ok {
 		return a.infraError(fmt.Errorf("back-end %q is not configured on this agent", j.request.Recipe.Backend))
 	}
-	deadline := j.opening.Deadline.Time()
-	// Slow mirrors must not hold the slot for ever; the command has a time-out of its own.
-	ctx, cancel := context.WithDeadlineCause(ctx, deadline.Add(policy.Grace), errTooLate)
+	// A statement after the deadline counts for nothing, so nothing may hold the slot longer, a slow mirror least of all.
+	ctx, cancel := context.WithDeadlineCause(ctx, j.opening.Deadline.Time(), errTooLate)
 	defer cancel()
 	slot, err := a.Sandbox.Acquire(ctx)
 	if err != nil {
@@ -172,8 +170,7 @@ func (a *Agent) run(ctx context.Context, j *job) backend.Report {
 		return a.infraError(err)
 	}
 	report := backend.Run(ctx, b, backend.JobOf(j.request), slot, backend.Options{
-		Log: buildLog, Keep: a.Spool.Outputs(j.id), KeepEvidence: a.Spool.Evidence(j.id),
-		Timeout: min(a.Timeout, max(time.Until(deadline), 1)),
+		Log: buildLog, Keep: a.Spool.Outputs(j.id), KeepEvidence: a.Spool.Evidence(j.id), Timeout: a.Timeout,
 	})
 	if err := errors.Join(buildLog.Close(), a.Spool.PutInputs(j.id, report.Inputs)); err != nil {
 		report.Outcome, report.Err = attest.InfraError, errors.Join(report.Err, fmt.Errorf("keeping what explains the build: %w", err))
