@@ -12,6 +12,7 @@ import (
 )
 
 func TestAnAgreedReleaseIsSignedAndItsEvidenceVerifies(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, houseOptions{})
 	b := build(t, "1.0", "")
 	release := h.submit(t, h.request(t, "1.0", b.artifacts))
@@ -51,6 +52,7 @@ func TestAnAgreedReleaseIsSignedAndItsEvidenceVerifies(t *testing.T) {
 }
 
 func TestTheSameRequestIsTheSameRelease(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, houseOptions{})
 	r := h.request(t, "1.0", nil)
 	first := h.submit(t, r)
@@ -60,6 +62,7 @@ func TestTheSameRequestIsTheSameRelease(t *testing.T) {
 }
 
 func TestDisagreementIsAConflictAndTheDeviceIsNeverAsked(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, houseOptions{})
 	release := h.submit(t, h.request(t, "1.0", nil))
 	for _, key := range h.Rebuilders {
@@ -75,6 +78,7 @@ func TestDisagreementIsAConflictAndTheDeviceIsNeverAsked(t *testing.T) {
 }
 
 func TestArtifactsOtherThanTheClaimAreAConflict(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, houseOptions{})
 	release := h.submit(t, h.request(t, "1.0", build(t, "1.0", "the candidate").artifacts))
 	h.voteAll(t, release, build(t, "1.0", "what everybody builds"))
@@ -82,20 +86,13 @@ func TestArtifactsOtherThanTheClaimAreAConflict(t *testing.T) {
 }
 
 func TestInfraErrorsOpenTheNextAttempt(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, houseOptions{})
 	r := h.request(t, "1.0", nil)
 	first := h.submit(t, r)
-	request, err := attest.ParseRequest(r.Request.Payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := request.Recipe.SourceDigest()
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := build(t, "1.0", "")
 	for _, key := range h.Rebuilders[:2] {
-		h.publish(t, key.Name(), h.statement(t, first, key, b, failed(attest.InfraError, source)))
+		h.publish(t, key.Name(), h.statement(t, first, key, b, failed(attest.InfraError, source(t, r))))
 	}
 	s := h.await(t, first, "superseded", func(s *bus.ReleaseStatus) bool { return s.Newest != first })
 	if s.Final {

@@ -1,15 +1,12 @@
 package cmd_test
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ed25519"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +19,7 @@ import (
 	"github.com/reprosign/reprosign/coordinator"
 	"github.com/reprosign/reprosign/coordinator/sequencer"
 	"github.com/reprosign/reprosign/coordinator/store"
+	"github.com/reprosign/reprosign/internal/box"
 	"github.com/reprosign/reprosign/internal/box/boxtest"
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/internal/config"
@@ -58,13 +56,58 @@ type house struct {
 
 	dsn    string
 	url    string
+	nats   *box.NATS
+	dir    string // of its streams
 	seeds  map[bus.Identity]string
+	pinned *attest.Envelope
 	device *countingKey
 	writer *store.Writer
 	reader *store.Reader
 
 	publisher *bus.Conn
 	agents    map[string]*bus.Conn
+	admitted  chan uint64 // serials of policies whose parties the bus has learned
+
+	tap             *tap // of the coordinator that was started last
+	stopCoordinator func()
+	stopSigner      func()
+}
+
+// tap is a coordinator's bus into which a test may put votes that no
+// connection of ours would send.
+type tap struct {
+	*bus.Conn
+
+	handle chan func(context.Context, []bus.Message) error
+}
+
+func (b *tap) Votes(ctx context.Context, batch int, handle func(context.Context, []bus.Message) error) error {
+	b.handle <- handle
+	return b.Conn.Votes(ctx, batch, handle)
+}
+
+// deliver hands messages to the coordinator as one batch.
+func (h *house) deliver(t *testing.T, messages ...bus.Message) {
+	t.Helper()
+	handle := <-h.tap.handle
+	defer func() { h.tap.handle <- handle }()
+	if err := handle(t.Context(), messages); err != nil {
+		t.Fatalf("delivering a batch: %v", err)
+	}
+}
+
+// message is a vote as the bus hands it over.
+func message(t *testing.T, rebuilder string, v bus.Vote) bus.Message {
+	t.Helper()
+	data, err := bus.EncodeVote(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw(rebuilder, data)
+}
+
+func raw(rebuilder string, data []byte) bus.Message {
+	return bus.Message{Subject: "vote." + rebuilder, Rebuilder: rebuilder, Data: data, Delivered: 1}
 }
 
 // houseOptions are the knobs of a house; zero values mean the defaults.
@@ -72,11 +115,12 @@ type houseOptions struct {
 	rebuilders, threshold int
 	coordinators          int // replicas under one key
 	change                func(*policy.Policy)
+	dsn                   string // of a migrated database; empty means one of its own
 }
 
 func newHouse(t *testing.T, o houseOptions) *house {
 	t.Helper()
-	h := &house{seeds: map[bus.Identity]string{}, agents: map[string]*bus.Conn{}}
+	h := &house{seeds: map[bus.Identity]string{}, agents: map[string]*bus.Conn{}, dir: t.TempDir(), dsn: o.dsn, admitted: make(chan uint64, 8)}
 	h.device = &countingKey{private: evidencetest.Ed25519("openpgp " + evidencetest.Suite)}
 	now := attest.At(time.Now())
 	certificate, err := openpgp.Certify(openpgp.NewCertificate{
@@ -100,14 +144,12 @@ func newHouse(t *testing.T, o houseOptions) *house {
 			o.change(p)
 		}
 	}})
-	h.Certificate = certificate
+	h.Certificate, h.pinned = certificate, h.Envelope
 
-	h.dsn = boxtest.Database(t, migrate)
-	text, err := bus.ServerConfig(&h.Policy, bus.ServerOptions{})
-	if err != nil {
-		t.Fatal(err)
+	if h.dsn == "" {
+		h.dsn = boxtest.Database(t, migrate)
 	}
-	h.url = boxtest.NATS(t, text).ClientURL()
+	h.startNATS(t, "127.0.0.1:0")
 	if h.reader, err = store.OpenReader(t.Context(), h.dsn); err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +167,26 @@ func newHouse(t *testing.T, o houseOptions) *house {
 		h.agents[key.Name()] = h.connect(t, bus.Identity{Role: bus.RoleRebuilder, Name: key.Name()})
 	}
 	return h
+}
+
+// startNATS starts the bus on the streams that are there.
+func (h *house) startNATS(t *testing.T, listen string) {
+	t.Helper()
+	nats, err := box.StartNATS(t.Context(), h.natsConfig(t, &h.Policy), box.NATSOptions{Dir: h.dir, Listen: listen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nats.Shutdown)
+	h.nats, h.url = nats, nats.ClientURL()
+}
+
+func (h *house) natsConfig(t *testing.T, p *policy.Policy) string {
+	t.Helper()
+	text, err := bus.ServerConfig(p, bus.ServerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func migrate(dsn string) error { return store.Migrate(context.Background(), dsn) }
@@ -179,7 +241,7 @@ func background(t *testing.T, work func(context.Context) error) (stop func()) {
 
 func (h *house) trust(t *testing.T) *policy.Chain {
 	t.Helper()
-	chain, err := policy.Pin(h.Envelope)
+	chain, err := policy.Pin(h.pinned)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +249,7 @@ func (h *house) trust(t *testing.T) *policy.Chain {
 }
 
 // startCoordinator starts a replica with connections of its own.
-func (h *house) startCoordinator(t *testing.T) (stop func()) {
+func (h *house) startCoordinator(t *testing.T) {
 	t.Helper()
 	conn := h.connect(t, bus.Identity{Role: bus.RoleCoordinator, Name: h.Coordinator.Name()})
 	if err := conn.EnsureStreams(t.Context(), bus.StreamOptions{Replicas: 1}); err != nil {
@@ -202,8 +264,13 @@ func (h *house) startCoordinator(t *testing.T) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.tap = &tap{conn, make(chan func(context.Context, []bus.Message) error, 1)}
 	c, err := coordinator.New(coordinator.Config{
-		Store: writer, Reader: h.reader, Bus: conn, Prover: seq, Trust: h.trust(t), Key: h.Coordinator, Log: logger(t),
+		Store: writer, Reader: h.reader, Bus: h.tap, Prover: seq, Trust: h.trust(t), Key: h.Coordinator, Log: logger(t),
+		OnPolicy: func(_ context.Context, v *policy.Version) error {
+			defer func() { h.admitted <- v.Serial }()
+			return h.nats.Reload(h.natsConfig(t, &v.Policy))
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -215,14 +282,14 @@ func (h *house) startCoordinator(t *testing.T) (stop func()) {
 		background(t, seq.Run), background(t, c.Run),
 		background(t, func(ctx context.Context) error { return conn.ServeAPI(ctx, c) }),
 	}
-	return func() {
+	h.stopCoordinator = func() {
 		for _, stop := range stops {
 			stop()
 		}
 	}
 }
 
-func (h *house) startSigner(t *testing.T) (stop func()) {
+func (h *house) startSigner(t *testing.T) {
 	t.Helper()
 	conn := h.connect(t, bus.Identity{Role: bus.RoleSigner, Name: h.Signer.Name()})
 	s, err := signer.New(signer.Config{
@@ -232,140 +299,5 @@ func (h *house) startSigner(t *testing.T) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return background(t, func(ctx context.Context) error { return conn.ServeSigner(ctx, s) })
-}
-
-// request returns a release request for a version, with a claim if set is not nil.
-func (h *house) request(t *testing.T, version string, claimed attest.Artifacts) bus.SubmitRequest {
-	t.Helper()
-	r := attest.Request{
-		Publisher: h.Publisher.Name(), Suite: evidencetest.Suite, Source: evidencetest.Source, Version: version,
-		Architecture: evidencetest.Architecture, Recipe: attest.Recipe{
-			Backend: "command", Parameters: map[string]string{"executable": "build"},
-			Sources: []attest.Source{{Name: "hello.tar.xz", SHA256: attest.SHA256([]byte("source " + version)), Size: 6}},
-		},
-	}
-	out := bus.SubmitRequest{}
-	if claimed != nil {
-		set, err := claimed.SetDigest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.Claim = &attest.Claim{Salt: attest.SHA256([]byte("salt of " + version)), Set: set}
-		r.Claim = out.Claim.Digest()
-	}
-	var err error
-	if out.Request, err = r.Seal(h.Publisher); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// submit submits a request and returns its release.
-func (h *house) submit(t *testing.T, r bus.SubmitRequest) attest.Digest {
-	t.Helper()
-	reply, err := h.publisher.Submit(t.Context(), h.Publisher.Name(), r)
-	if err != nil {
-		t.Fatalf("submitting: %v", err)
-	}
-	return reply.Release
-}
-
-// built is what a build gave: files, their list and their states.
-type built struct {
-	files     [][]byte
-	artifacts attest.Artifacts
-	states    []attest.State
-}
-
-// build makes up files for a version; another salt gives other files under the same names.
-func build(t *testing.T, version, salt string, names ...string) built {
-	t.Helper()
-	if len(names) == 0 {
-		names = []string{"hello-doc_" + version + "_all.deb", "hello_" + version + "_amd64.deb"}
-	}
-	slices.Sort(names)
-	var b built
-	for _, name := range names {
-		file := bytes.Repeat(fmt.Appendf(nil, "%s %s %s\n", name, version, salt), 20)
-		a, state, err := attest.HashArtifact(bytes.NewReader(file), name, "deb")
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.files, b.artifacts, b.states = append(b.files, file), append(b.artifacts, a), append(b.states, state)
-	}
-	return b
-}
-
-// statement seals a rebuild statement; change may spoil it first.
-func (h *house) statement(t *testing.T, release attest.Digest, key attest.SigningKey, b built, change ...func(*attest.Rebuild)) bus.Vote {
-	t.Helper()
-	set, err := b.artifacts.SetDigest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := attest.At(time.Now())
-	r := attest.Rebuild{
-		Release: release, Rebuilder: key.Name(), Outcome: attest.Built, Set: set, Isolation: attest.IsolationBwrap,
-		Started: now - 1, Finished: now,
-	}
-	for _, f := range change {
-		f(&r)
-	}
-	e, err := r.Seal(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := bus.Vote{Envelope: e}
-	if r.Outcome == attest.Built {
-		v.Artifacts, v.States = b.artifacts, b.states
-	}
-	return v
-}
-
-// failed makes a statement a report of an outcome other than built.
-func failed(outcome attest.Outcome, source attest.Digest) func(*attest.Rebuild) {
-	return func(r *attest.Rebuild) { r.Outcome, r.Set, r.Source = outcome, attest.Digest{}, source }
-}
-
-func (h *house) publish(t *testing.T, rebuilder string, v bus.Vote) {
-	t.Helper()
-	if err := h.agents[rebuilder].PublishVote(t.Context(), rebuilder, v); err != nil {
-		t.Fatalf("publishing a vote of %s: %v", rebuilder, err)
-	}
-}
-
-// voteAll has every rebuilder vote for what the build gave.
-func (h *house) voteAll(t *testing.T, release attest.Digest, b built) {
-	t.Helper()
-	for _, key := range h.Rebuilders {
-		h.publish(t, key.Name(), h.statement(t, release, key, b))
-	}
-}
-
-// patience bounds the wait for anything in these tests.
-const patience = 30 * time.Second
-
-// await polls the status of a release, as the bus answers it, until ok.
-func (h *house) await(t *testing.T, release attest.Digest, what string, ok func(*bus.ReleaseStatus) bool) *bus.ReleaseStatus {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	var last *bus.ReleaseStatus
-	for time.Now().Before(deadline) {
-		reply, err := h.publisher.Status(t.Context(), bus.StatusRequest{Release: release})
-		if err != nil {
-			t.Fatalf("status: %v", err)
-		}
-		if last = reply.Release; ok(last) {
-			return last
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	t.Fatalf("release is not %s: %s: %s; votes %+v", what, last.State, last.Reason, last.Votes)
-	return nil
-}
-
-func (h *house) awaitState(t *testing.T, release attest.Digest, state coordinator.State) *bus.ReleaseStatus {
-	t.Helper()
-	return h.await(t, release, string(state), func(s *bus.ReleaseStatus) bool { return s.State == string(state) })
+	h.stopSigner = background(t, func(ctx context.Context) error { return conn.ServeSigner(ctx, s) })
 }

@@ -157,10 +157,14 @@ func (l *loop) poke() {
 	}
 }
 
-// Pauses after a failed piece of work.
 const (
+	// firstPause and longPause bound the pauses after a failed piece of work.
 	firstPause = 100 * time.Millisecond
 	longPause  = 10 * time.Second
+	// longestSleep bounds how late something is noticed that fell due unannounced:
+	// a deadline set, or a lease taken and left behind, by another replica
+	// since this one looked.
+	longestSleep = 2 * time.Second
 )
 
 func (c *Coordinator) run(ctx context.Context, l *loop) error {
@@ -204,13 +208,14 @@ func (c *Coordinator) once(ctx context.Context, l *loop) (time.Duration, error) 
 	}
 	due, err := c.store.NextDue(ctx, l.topic)
 	if err != nil || due.IsZero() {
-		return 0, err
+		return longestSleep, err
 	}
 	now, err := c.store.Now(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return max(due.Sub(now), time.Millisecond), nil
+	const pause = 10 * time.Millisecond // what is overdue is in another replica's hands
+	return min(max(due.Sub(now), pause), longestSleep), nil
 }
 
 // retrying repeats work until it succeeds: at start the database and the bus

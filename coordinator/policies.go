@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -64,6 +65,10 @@ func (c *Coordinator) storePolicy(ctx context.Context, v *policy.Version) error 
 	return err
 }
 
+// answersUnderWay is left to answers on their way, the one to who submitted the
+// policy among them: a server that reloads its parties loses them.
+const answersUnderWay = time.Second
+
 // parties is how far the bus knows the parties of the newest policy.
 type parties struct {
 	onPolicy func(context.Context, *policy.Version) error
@@ -108,6 +113,11 @@ func (c *Coordinator) loadPolicies(ctx context.Context) error {
 		return nil
 	}
 	if c.parties.onPolicy != nil && now.Serial != c.parties.first {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(answersUnderWay):
+		}
 		if err := c.parties.onPolicy(ctx, now); err != nil {
 			return fmt.Errorf("bringing policy %d to the bus: %w", now.Serial, err)
 		}
@@ -142,10 +152,8 @@ func (c *Coordinator) submitPolicy(ctx context.Context, e *attest.Envelope) (att
 	if err := c.storePolicy(ctx, v); err != nil {
 		return attest.Digest{}, err
 	}
-	if err := c.loadPolicies(ctx); err != nil {
-		c.log.Warn("policy stored, but not in force here yet; repeating", "serial", v.Serial, "reason", err)
-	}
-	return v.Digest, nil
+	// The bus learns of it from the loop that the store wakes, after the answer.
+	return v.Digest, c.refresh(ctx)
 }
 
 // trial returns a copy of the chain, to see whether a policy would follow.
