@@ -4,7 +4,7 @@ package docs_test
 import (
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,22 +18,26 @@ var (
 	noise   = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
+// tree is the repository.
+var tree = os.DirFS("..")
+
 // pages returns every Markdown file of the tree by its path.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if name := entry.Name(); entry.IsDir() && path != ".." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bin") {
-			return filepath.SkipDir
+		base := path.Base(name)
+		if entry.IsDir() && name != "." && (strings.HasPrefix(base, ".") || base == "testdata" || base == "bin") {
+			return fs.SkipDir
 		}
-		if filepath.Ext(path) != ".md" {
+		if path.Ext(name) != ".md" {
 			return nil
 		}
-		data, err := os.ReadFile(path)
-		all[path] = fence.ReplaceAllString(string(data), "")
+		data, err := fs.ReadFile(tree, name)
+		all[name] = fence.ReplaceAllString(string(data), "")
 		return err
 	})
 	if err != nil {
@@ -57,22 +61,22 @@ func anchors(page string) []string {
 
 func TestEveryRelativeLinkLeadsSomewhere(t *testing.T) {
 	all := pages(t)
-	for path, text := range all {
+	for name, text := range all {
 		for _, match := range link.FindAllStringSubmatch(text, -1) {
 			target, fragment, _ := strings.Cut(match[1], "#")
 			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
 				continue
 			}
-			file := path
+			file := name
 			if target != "" {
-				file = filepath.Join(filepath.Dir(path), target)
+				file = path.Join(path.Dir(name), target)
 			}
-			if _, err := os.Stat(file); err != nil {
-				t.Errorf("%s: link to %s: %v", path, match[1], err)
+			if _, err := fs.Stat(tree, file); err != nil {
+				t.Errorf("%s: link to %s: %v", name, match[1], err)
 				continue
 			}
 			if fragment != "" && !slices.Contains(anchors(all[file]), fragment) {
-				t.Errorf("%s: %s has no heading #%s", path, file, fragment)
+				t.Errorf("%s: %s has no heading #%s", name, file, fragment)
 			}
 		}
 	}
@@ -84,22 +88,22 @@ var metric = regexp.MustCompile("`(reprosign_[a-z_]+)(?:\\{[^}]*\\})?`")
 func TestMetricsInTheManualExist(t *testing.T) {
 	var code strings.Builder
 	for _, file := range []string{
-		"../coordinator/metrics.go", "../coordinator/sequencer/*.go", "../signer/metrics.go", "../signer/nethsm/metrics.go",
-		"../rebuilder/metrics.go", "../internal/bus/metrics.go", "../coordinator/dashboard/*.go",
+		"coordinator/metrics.go", "coordinator/sequencer/*.go", "coordinator/dashboard/*.go",
+		"signer/metrics.go", "signer/nethsm/metrics.go", "rebuilder/metrics.go", "internal/bus/metrics.go",
 	} {
-		matches, err := filepath.Glob(file)
+		matches, err := fs.Glob(tree, file)
 		if err != nil || len(matches) == 0 {
 			t.Fatalf("%s: %d files, %v", file, len(matches), err)
 		}
 		for _, m := range matches {
-			data, err := os.ReadFile(m)
+			data, err := fs.ReadFile(tree, m)
 			if err != nil {
 				t.Fatal(err)
 			}
 			code.Write(data)
 		}
 	}
-	data, err := os.ReadFile("operations.md")
+	data, err := fs.ReadFile(tree, "docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (c ceremony) hold(ctx context.Context, environ []string, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	defer device.Close() //nolint:errcheck // the process ends
+	defer device.Close()
 	k, err := device.Open(ctx, c.key)
 	if err != nil {
 		return err

@@ -111,7 +111,7 @@ func serve(ctx context.Context, s settings) error {
 		if err != nil {
 			return err
 		}
-		defer device.Close() //nolint:errcheck // the process ends
+		defer device.Close()
 		certificates, err := openCertificates(ctx, device, s.Certificates)
 		if err != nil {
 			return err
@@ -132,7 +132,7 @@ func serve(ctx context.Context, s settings) error {
 		defer conn.Close()
 		link.Store(conn)
 		registry.MustRegister(append(append(collectors, service.Collectors()...), conn.Collectors()...)...)
-		log.Info("signer ready", "policy", trust.Newest().Serial, "certificates", len(certificates))
+		log.InfoContext(ctx, "signer ready", "policy", trust.Newest().Serial, "certificates", len(certificates))
 		ready()
 		return conn.ServeSigner(ctx, service)
 	})
