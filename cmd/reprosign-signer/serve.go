@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
@@ -132,7 +133,7 @@ func serve(ctx context.Context, s settings) error {
 		defer conn.Close()
 		link.Store(conn)
 		registry.MustRegister(append(append(collectors, service.Collectors()...), conn.Collectors()...)...)
-		log.InfoContext(ctx, "signer ready", "policy", trust.Newest().Serial, "certificates", len(certificates))
+		log.InfoContext(ctx, "signer ready", slog.Uint64("policy", trust.Newest().Serial), slog.Int("certificates", len(certificates)))
 		ready()
 		return conn.ServeSigner(ctx, service)
 	})
