@@ -274,7 +274,7 @@ func TestAnAgentWithoutABuildUserReportsInfraError(t *testing.T) {
 	}
 	h := newHouse(t, nil)
 	p := h.party(t)
-	for range 8 {
+	for range uidsEach {
 		slot, err := p.Sandbox.Acquire(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -143,7 +143,7 @@ func (h *house) kill(t *testing.T, at point, spool string) {
 	dir := t.TempDir()
 	d := doom{
 		Point: at, URL: h.url, Seed: h.seeds[bus.Identity{Role: bus.RoleRebuilder, Name: name}],
-		Trust: filepath.Join(dir, "policy"), Spool: spool, Box: publicDir(t), UIDBase: 340_000,
+		Trust: filepath.Join(dir, "policy"), Spool: spool, Box: publicDir(t), UIDBase: uidRange(),
 	}
 	trust, err := h.Envelope.Encode()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,20 +209,21 @@ func (p *party) start(t *testing.T) *party {
 	return p
 }
 
-// boxes gives each test's sandboxes build users of their own.
-var boxes struct {
-	sync.Mutex
+// uidRanges counts the ranges of build users that this run has taken.
+var uidRanges atomic.Uint32
 
-	next uint32
+// uidRange returns the first of uidsEach build users that nothing else has: an
+// agent kills what runs under its own, also that of another run of these tests.
+func uidRange() uint32 {
+	const base, perRun = 1 << 30, 1024
+	return base + uint32(os.Getpid()%1_000_000)*perRun + uidRanges.Add(1)%(perRun/uidsEach)*uidsEach //nolint:gosec // fits
 }
+
+const uidsEach = 8
 
 func openSandbox(t *testing.T) *sandbox.Sandbox {
 	t.Helper()
-	boxes.Lock()
-	base := 330_000 + boxes.next*8
-	boxes.next++
-	boxes.Unlock()
-	box, err := sandbox.Open(t.Context(), sandboxConfig(publicDir(t), base))
+	box, err := sandbox.Open(t.Context(), sandboxConfig(publicDir(t), uidRange()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +231,7 @@ func openSandbox(t *testing.T) *sandbox.Sandbox {
 }
 
 func sandboxConfig(dir string, base uint32) sandbox.Config {
-	return sandbox.Config{WorkDir: dir, LockDir: filepath.Join(dir, "locks"), UIDBase: base, UIDCount: 8}
+	return sandbox.Config{WorkDir: dir, LockDir: filepath.Join(dir, "locks"), UIDBase: base, UIDCount: uidsEach}
 }
 
 // publicDir is a temporary directory that other users can pass through.
