@@ -181,7 +181,7 @@ func (a *Agent) repeating(ctx context.Context, what string, work func() error) e
 			return ctx.Err()
 		}
 		a.metrics.failures.WithLabelValues(what).Inc()
-		a.Log.Warn("subscription ended, repeating", "subscription", what, "reason", err, "pause", pause)
+		a.Log.WarnContext(ctx, "subscription ended, repeating", slog.String("subscription", what), slog.Any("reason", err), slog.Duration("pause", pause))
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func (a *Agent) settleInterrupted() error {
 		if err != nil {
 			return err
 		}
-		a.Log.Warn("build was interrupted, reporting infra-error", "release", release)
+		a.Log.Warn("build was interrupted, reporting infra-error", slog.Any("release", release))
 		if _, err := a.interrupted(release, task); err != nil {
 			return err
 		}
@@ -222,7 +222,7 @@ func (a *Agent) clean(ctx context.Context) error {
 	for {
 		if err := a.Spool.Clean(time.Now()); err != nil {
 			a.metrics.failures.WithLabelValues("spool").Inc()
-			a.Log.Warn("spool not cleaned completely", "reason", err)
+			a.Log.WarnContext(ctx, "spool not cleaned completely", slog.Any("reason", err))
 		}
 		if err := sleep(ctx, cleanPause); err != nil {
 			return err

@@ -203,7 +203,7 @@ func TestACrashAtAnyPointNeverBuildsTwiceNorLosesAStatement(t *testing.T) {
 			}
 			all := h.statements(t, o.release)
 			for _, r := range all {
-				if r.Outcome != want.outcome || digest(t, h, r) != digest(t, h, all[0]) {
+				if r.Outcome != want.outcome || digest(t, r) != digest(t, all[0]) {
 					t.Errorf("got %s and %s on one release, want one statement, %s", all[0].Outcome, r.Outcome, want.outcome)
 				}
 			}
@@ -211,7 +211,7 @@ func TestACrashAtAnyPointNeverBuildsTwiceNorLosesAStatement(t *testing.T) {
 				t.Errorf("built %d times after the crash, want %d", n, want.builds)
 			}
 
-			h.push(t, h.receipt(t, digest(t, h, all[0])))
+			h.push(t, h.receipt(t, digest(t, all[0])))
 			eventually(t, "end of the duty", func() bool { return len(p.Spool.Pending(0)) == 0 && p.has(o, "receipt.json") })
 		})
 	}
@@ -230,7 +230,7 @@ func TestAnInterruptedReleaseIsReportedOnceHoweverOftenTheAgentRestarts(t *testi
 	}
 	all := h.statements(t, o.release)
 	for _, r := range all {
-		if r.Outcome != attest.InfraError || digest(t, h, r) != digest(t, h, all[0]) {
+		if r.Outcome != attest.InfraError || digest(t, r) != digest(t, all[0]) {
 			t.Errorf("got %v, want the same infra-error each time", r)
 		}
 	}

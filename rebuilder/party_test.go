@@ -216,7 +216,7 @@ var uidRanges atomic.Uint32
 // agent kills what runs under its own, also that of another run of these tests.
 func uidRange() uint32 {
 	const base, perRun = 1 << 30, 1024
-	return base + uint32(os.Getpid()%1_000_000)*perRun + uidRanges.Add(1)%(perRun/uidsEach)*uidsEach //nolint:gosec // fits
+	return base + uint32(os.Getpid()%1_000_000)*perRun + uidRanges.Add(1)%(perRun/uidsEach)*uidsEach
 }
 
 const uidsEach = 8

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -26,7 +27,7 @@ func (a *Agent) receive(e *attest.Envelope) error {
 			}
 			if ours { // else of another agent of this rebuilder, or known already
 				a.metrics.receipts.WithLabelValues("received").Inc()
-				a.Log.Info("statement received by the coordinator", "statement", d, "late", slices.Contains(receipt.Late, d))
+				a.Log.Info("statement received by the coordinator", slog.Any("statement", d), slog.Bool("late", slices.Contains(receipt.Late, d)))
 			}
 		}
 		return nil
@@ -36,7 +37,7 @@ func (a *Agent) receive(e *attest.Envelope) error {
 		ours, err := a.Spool.Acknowledge(rejection.Statement, e)
 		if ours && err == nil {
 			a.metrics.receipts.WithLabelValues("rejected").Inc()
-			a.Log.Warn("statement rejected by the coordinator", "statement", rejection.Statement, "code", rejection.Code, "reason", rejection.Reason)
+			a.Log.Warn("statement rejected by the coordinator", slog.Any("statement", rejection.Statement), slog.Any("code", rejection.Code), slog.String("reason", rejection.Reason))
 		}
 		return err
 	}
@@ -45,7 +46,7 @@ func (a *Agent) receive(e *attest.Envelope) error {
 	if notReceipt == nil || notRejection == nil {
 		reason = errors.New("it is for another rebuilder")
 	}
-	a.Log.Warn("message on the receipt subject ignored", "reason", reason)
+	a.Log.Warn("message on the receipt subject ignored", slog.Any("reason", reason))
 	return nil
 }
 
@@ -57,11 +58,11 @@ func (a *Agent) chase(ctx context.Context) error {
 		// First the policy: it may name a new coordinator, whose receipts count.
 		if err := a.refresh(ctx); err != nil && ctx.Err() == nil {
 			a.metrics.failures.WithLabelValues("policies").Inc()
-			a.Log.Warn("policies not refreshed, repeating", "reason", err)
+			a.Log.WarnContext(ctx, "policies not refreshed, repeating", slog.Any("reason", err))
 		}
 		if err := a.chaseOnce(ctx); err != nil && ctx.Err() == nil {
 			a.metrics.failures.WithLabelValues("chase").Inc()
-			a.Log.Warn("statements not settled, repeating", "reason", err)
+			a.Log.WarnContext(ctx, "statements not settled, repeating", slog.Any("reason", err))
 		}
 		a.metrics.unacknowledged.Set(float64(len(a.Spool.Pending(0))))
 		if err := sleep(ctx, a.Patience); err != nil {
@@ -95,11 +96,11 @@ func (a *Agent) chaseOnce(ctx context.Context) error {
 		if err != nil {
 			unsent = append(unsent, fmt.Errorf("sending the statement on release %s again: %w", release, err))
 		}
-		switch bus.KindOf(err) {
-		case "":
+		if bus.KindOf(err) == bus.KindUnavailable {
+			break // the others would fare no better
+		}
+		if err == nil {
 			a.metrics.resent.Inc()
-		case bus.KindUnavailable:
-			return errors.Join(unsent...) // the others would fare no better
 		}
 	}
 	return errors.Join(unsent...)

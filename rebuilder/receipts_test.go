@@ -24,7 +24,7 @@ func TestOnlyAWordOfACoordinatorToThisRebuilderEndsTheDuty(t *testing.T) {
 	h := newHouse(t, nil)
 	p := h.party(t).start(t)
 	o := h.sent(t)
-	statement := digest(t, h, h.statement(t, o))
+	statement := digest(t, h.statement(t, o))
 	h.wantOutcome(t, o, attest.Built)
 
 	good := attest.Receipt{Coordinator: h.Coordinator.Name(), Rebuilder: name, Issued: attest.At(time.Now()), Counted: []attest.Digest{statement}}
@@ -48,7 +48,7 @@ func TestOnlyAWordOfACoordinatorToThisRebuilderEndsTheDuty(t *testing.T) {
 	}
 	// Receipts come in order: when the next one has worked, those before have not.
 	second := h.sent(t)
-	h.push(t, h.receipt(t, digest(t, h, h.statement(t, second))))
+	h.push(t, h.receipt(t, digest(t, h.statement(t, second))))
 	eventually(t, "second receipt", func() bool { return p.has(second, "receipt.json") })
 	if !p.Spool.Waiting(statement) || p.has(o, "receipt.json") {
 		t.Error("a forged receipt ended the duty")
@@ -61,7 +61,7 @@ func TestARejectionEndsTheDutyAndIsLogged(t *testing.T) {
 	h := newHouse(t, nil)
 	p := h.party(t).start(t)
 	o := h.sent(t)
-	h.push(t, h.rejection(t, name, digest(t, h, h.statement(t, o))))
+	h.push(t, h.rejection(t, name, digest(t, h.statement(t, o))))
 	eventually(t, "rejection", func() bool { return p.has(o, "receipt.json") })
 	eventually(t, "reason in the log", func() bool { return p.log.has("level=WARN", "rejected", "not-allowed", "for the test") })
 
@@ -81,20 +81,40 @@ func TestAnAgentAsksForReceiptsAndSendsAgainWhatIsUnknown(t *testing.T) {
 	p.Patience = moment
 	p.start(t)
 	known, lost := h.sent(t), h.sent(t)
-	statement := digest(t, h, h.statement(t, known))
+	statement := digest(t, h.statement(t, known))
 	h.mu.Lock()
 	h.answers[statement] = h.receipt(t, statement)
 	h.mu.Unlock()
 	eventually(t, "the asked-for receipt", func() bool { return p.has(known, "receipt.json") })
 	eventually(t, "the lost statement again", func() bool { return len(h.statements(t, lost.release)) >= 3 })
-	if !h.wasAsked(digest(t, h, h.statement(t, lost))) {
+	if !h.wasAsked(digest(t, h.statement(t, lost))) {
 		t.Error("sent again without a question")
 	}
 	if n := p.quick.count(lost); n != 1 {
 		t.Errorf("built %d times", n)
 	}
-	h.push(t, h.receipt(t, digest(t, h, h.statement(t, lost))))
+	h.push(t, h.receipt(t, digest(t, h.statement(t, lost))))
 	eventually(t, "end of the duty", func() bool { return len(p.Spool.Pending(0)) == 0 })
+}
+
+func TestWhatTheCoordinatorKnowsIsNotSentAgain(t *testing.T) {
+	h := newHouse(t, nil)
+	h.answer = func(d attest.Digest) *attest.Envelope { return h.receipt(t, d) }
+	p := h.party(t)
+	p.Patience = moment
+	p.start(t)
+	var orders []*order
+	for range 3 { // the next is sent after the round that asked for the one before
+		o := h.sent(t)
+		eventually(t, "the asked-for receipt", func() bool { return p.has(o, "receipt.json") })
+		orders = append(orders, o)
+	}
+	h.statement(t, orders[2])
+	for _, o := range orders[:2] {
+		if n := len(h.statements(t, o.release)); n != 1 {
+			t.Errorf("sent %d times", n)
+		}
+	}
 }
 
 func TestAStatementThatTheBusRefusedIsSentLater(t *testing.T) {
@@ -144,7 +164,7 @@ func TestReceiptsOfANewCoordinatorCountOnceThePolicyNamesIt(t *testing.T) {
 	p.Patience = moment
 	p.start(t)
 	o := h.sent(t)
-	statement := digest(t, h, h.statement(t, o))
+	statement := digest(t, h.statement(t, o))
 	next := evidencetest.P256Key(t, "coordinator", "next")
 	h.mu.Lock()
 	h.policies = []*attest.Envelope{h.successor(t, func(pol *policy.Policy) {
@@ -187,7 +207,7 @@ func TestAgentsOfOneRebuilderShareReceiptsHarmlessly(t *testing.T) {
 	}
 	// Whichever agent gets a pushed receipt, the other one asks.
 	for _, o := range orders {
-		d := digest(t, h, h.statement(t, o))
+		d := digest(t, h.statement(t, o))
 		e := h.receipt(t, d)
 		h.mu.Lock()
 		h.answers[d] = e
@@ -210,7 +230,7 @@ func TestAfterARestoreTheStatementsAreReplayed(t *testing.T) {
 	spool := filepath.Join(t.TempDir(), "spool")
 	p := h.partyOf(t, spool).start(t)
 	o := h.sent(t)
-	statement := digest(t, h, h.statement(t, o))
+	statement := digest(t, h.statement(t, o))
 	h.push(t, h.receipt(t, statement))
 	eventually(t, "receipt", func() bool { return p.has(o, "receipt.json") })
 	receipt := string(p.file(t, o, "receipt.json"))

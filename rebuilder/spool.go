@@ -67,7 +67,7 @@ func OpenSpool(dir string) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening spool: %w", err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("spool %s is in use by another agent: %w; give each agent its own", dir, err), lock.Close())
 	}
 	s := &Spool{dir: dir, lock: lock, pending: map[attest.Digest]pending{}, messages: map[attest.Digest]attest.Digest{}}

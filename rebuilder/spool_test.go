@@ -21,7 +21,7 @@ func filled(t *testing.T, h *house) (p *party, receipted, owed *order) {
 	t.Helper()
 	p = h.party(t).start(t)
 	receipted, owed = h.sent(t), h.sent(t)
-	h.push(t, h.receipt(t, digest(t, h, h.statement(t, receipted))))
+	h.push(t, h.receipt(t, digest(t, h.statement(t, receipted))))
 	h.statement(t, owed)
 	eventually(t, "receipt", func() bool { return p.has(receipted, "receipt.json") })
 	p.stop()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
@@ -33,19 +34,19 @@ func (a *Agent) handle(ctx, builds context.Context, m bus.TaskMessage) {
 // take returns zero when a statement is in the spool and was published, or the
 // task is not for this agent; else when the task is to be delivered again.
 func (a *Agent) take(ctx context.Context, m bus.TaskMessage) (again time.Duration) {
-	log := a.Log.With("release", m.Task.Opening.Digest())
+	log := a.Log.With(slog.Any("release", m.Task.Opening.Digest()))
 	j, err := a.verify(ctx, m.Task)
 	var later *notYet
 	switch {
 	case errors.As(err, &later):
-		log.Info("task put back", "reason", err)
+		log.InfoContext(ctx, "task put back", slog.Any("reason", err))
 		if m.Redelivered {
 			return longPause
 		}
 		return firstPause
 	case err != nil:
 		a.metrics.tasks.WithLabelValues("refused").Inc()
-		log.Warn("task refused", "reason", err)
+		log.WarnContext(ctx, "task refused", slog.Any("reason", err))
 		return 0
 	case !a.claim(j.id):
 		return longPause // being built here this moment
@@ -54,7 +55,7 @@ func (a *Agent) take(ctx context.Context, m bus.TaskMessage) (again time.Duratio
 	v, err := a.statement(ctx, j)
 	if err != nil {
 		a.metrics.failures.WithLabelValues("statement").Inc()
-		log.Error("no statement", "reason", err)
+		log.ErrorContext(ctx, "no statement", slog.Any("reason", err))
 		return longPause
 	}
 	if !a.Spool.Waiting(v.Envelope.Digest()) {
@@ -63,7 +64,7 @@ func (a *Agent) take(ctx context.Context, m bus.TaskMessage) (again time.Duratio
 	// Also an agent that is told to stop says what it knows.
 	if err := a.Bus.PublishVote(context.WithoutCancel(ctx), a.Name, v); err != nil {
 		// chase sends it as soon as the bus is back.
-		log.Warn("publishing failed, the statement stays in the spool", "reason", err)
+		log.WarnContext(ctx, "publishing failed, the statement stays in the spool", slog.Any("reason", err))
 	}
 	return 0
 }
@@ -123,7 +124,7 @@ func (a *Agent) statement(ctx context.Context, j *job) (bus.Vote, error) {
 	}
 	v, err := a.seal(j.id, j.source, a.build(ctx, j))
 	if err != nil {
-		a.Log.Error("outcome cannot be signed, reporting infra-error", "release", j.id, "reason", err)
+		a.Log.ErrorContext(ctx, "outcome cannot be signed, reporting infra-error", slog.Any("release", j.id), slog.Any("reason", err))
 		return a.interrupted(j.id, j.task)
 	}
 	return v, nil
@@ -132,15 +133,15 @@ func (a *Agent) statement(ctx context.Context, j *job) (bus.Vote, error) {
 // build builds a release that was started. Whatever keeps it from that is the
 // agent's own fault, and reported as such.
 func (a *Agent) build(ctx context.Context, j *job) backend.Report {
-	log := a.Log.With("release", j.id, "source", j.request.Source, "version", j.request.Version)
-	log.Info("building", "backend", j.request.Recipe.Backend, "isolation", a.Sandbox.Level())
+	log := a.Log.With(slog.Any("release", j.id), slog.String("source", j.request.Source), slog.String("version", j.request.Version))
+	log.InfoContext(ctx, "building", slog.String("backend", j.request.Recipe.Backend), slog.Any("isolation", a.Sandbox.Level()))
 	report := a.run(ctx, j)
 	a.metrics.builds.WithLabelValues(string(report.Outcome)).Inc()
 	a.metrics.duration.Observe(report.Finished.Sub(report.Started).Seconds())
 	if report.Err != nil {
-		log = log.With("reason", report.Err)
+		log = log.With(slog.Any("reason", report.Err))
 	}
-	log.Info("build ended", "outcome", report.Outcome, "artifacts", len(report.Artifacts))
+	log.InfoContext(ctx, "build ended", slog.Any("outcome", report.Outcome), slog.Int("artifacts", len(report.Artifacts)))
 	return report
 }
 
@@ -162,7 +163,7 @@ func (a *Agent) run(ctx context.Context, j *job) backend.Report {
 	defer func() {
 		if err := slot.Close(); err != nil {
 			a.metrics.failures.WithLabelValues("slot").Inc()
-			a.Log.Error("build slot not cleared", "release", j.id, "reason", err)
+			a.Log.ErrorContext(ctx, "build slot not cleared", slog.Any("release", j.id), slog.Any("reason", err))
 		}
 	}()
 	buildLog, err := a.Spool.Log(j.id)

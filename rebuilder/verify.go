@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
@@ -121,7 +122,7 @@ func (a *Agent) refresh(ctx context.Context) error {
 		}
 	}
 	if v := a.Trust.Newest(); v.Serial != known {
-		a.Log.Info("policy in force", "serial", v.Serial, "policy", v.Digest)
+		a.Log.InfoContext(ctx, "policy in force", slog.Uint64("serial", v.Serial), slog.Any("policy", v.Digest))
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func openSandbox(ctx context.Context, s settings, log *slog.Logger) (*sandbox.Sa
 	}
 	return sandbox.Open(ctx, sandbox.Config{
 		Level: level, Insecure: s.Sandbox.Insecure, WorkDir: s.Sandbox.WorkDir, Secrets: secrets,
-		ReadOnly: s.Sandbox.ReadOnly, UIDBase: uint32(s.Sandbox.UIDBase), UIDCount: uint32(s.Sandbox.UIDCount), Log: log, //nolint:gosec // see check
+		ReadOnly: s.Sandbox.ReadOnly, UIDBase: uint32(s.Sandbox.UIDBase), UIDCount: uint32(s.Sandbox.UIDCount), Log: log,
 	})
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
@@ -134,7 +135,7 @@ func serve(ctx context.Context, s settings) error {
 		if err != nil {
 			return err
 		}
-		defer spool.Close() //nolint:errcheck // only releases a lock
+		defer spool.Close()
 		box, err := openSandbox(ctx, s, log)
 		if err != nil {
 			return err
@@ -157,7 +158,7 @@ func serve(ctx context.Context, s settings) error {
 			return err
 		}
 		registry.MustRegister(append(agent.Collectors(), conn.Collectors()...)...)
-		log.Info("agent ready", "rebuilder", s.Name, "isolation", box.Level(), "slots", s.Slots, "policy", trust.Newest().Serial)
+		log.InfoContext(ctx, "agent ready", slog.String("rebuilder", s.Name), slog.Any("isolation", box.Level()), slog.Int("slots", s.Slots), slog.Uint64("policy", trust.Newest().Serial))
 		ready()
 		return agent.Run(ctx)
 	})
