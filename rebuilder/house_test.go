@@ -51,7 +51,7 @@ type house struct {
 	mu       sync.Mutex
 	messages []bus.Message
 	asked    []attest.Digest
-	answers  map[attest.Digest]*attest.Envelope // receipts to give when asked
+	answers  map[attest.Digest]*attest.Envelope   // receipts to give when asked
 	answer   func(attest.Digest) *attest.Envelope // for those not in answers
 	policies []*attest.Envelope
 	polled   int // questions for policies
