@@ -78,7 +78,7 @@ const aptConfig = `#clear APT::Update::Post-Invoke;
 Acquire::IndexTargets::deb::Packages { MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages"; flatMetaKey "Packages"; ShortDescription "Packages"; Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages"; Optional "0"; };
 Acquire::IndexTargets::deb-src::Sources { MetaKey "$(COMPONENT)/source/Sources"; flatMetaKey "Sources"; ShortDescription "Sources"; Description "$(RELEASE)/$(COMPONENT) Sources"; Optional "0"; };
 Acquire::Languages "none";
-APT::Update::Error-Mode "any";
+Acquire::Retries "3";
 APT::Sandbox::User "";
 Dir::State::lists "%[1]s/lists/";
 Dir::State::status "%[1]s/status";

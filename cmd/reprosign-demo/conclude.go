@@ -147,5 +147,5 @@ func (d *demo) writeCurlConfig() error {
 		return err
 	}
 	// The device's certificate names no host; the demo itself pins it.
-	return config.WriteSecretFile(d.place.party(signerName, curlFile), fmt.Appendf(nil, "silent\ninsecure\nuser = \"%s:%s\"\n", hsmOperator, passphrase))
+	return config.WriteSecretFile(d.place.party(signerName, curlFile), fmt.Appendf(nil, "silent\ninsecure\nwrite-out = \"\\n\"\nuser = \"%s:%s\"\n", hsmOperator, passphrase))
 }

@@ -52,8 +52,9 @@ const debianName = "distro-info-data"
 func debianRebuild(codename string) *release {
 	return &release{
 		name: debianName, suite: "debian-" + codename, end: "signed", backend: "debian", kind: backend.KindDeb,
-		story: "A package of Debian itself. Four rebuilders build it from Debian's source; what comes out is compared\n" +
-			"with the .deb that Debian published. They do not know its digest: the claim goes to the coordinator\nalone, sealed with a salt. Nobody may dissent in this suite.",
+		story: "A package of Debian itself. Four rebuilders build it from Debian's source, without being told what should\n" +
+			"come out: the claim, the .deb that Debian published, goes to the coordinator alone. (As everybody could\n" +
+			"download it, the evidence will say that these votes were not blind.) Nobody may dissent in this suite.",
 	}
 }
 
