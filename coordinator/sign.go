@@ -155,7 +155,7 @@ func (c *Coordinator) make(ctx context.Context, j Job) (Made, error) {
 		return Made{}, bus.Errorf(bus.KindNotReady, "policy of the decision is not loaded yet")
 	}
 	if len(j.Missing) > 0 {
-		if err := c.ask(ctx, &made, proof, version); err != nil {
+		if err := c.ask(ctx, &made, parts, proof, version); err != nil {
 			return Made{}, err
 		}
 	}
@@ -165,11 +165,11 @@ func (c *Coordinator) make(ctx context.Context, j Job) (Made, error) {
 
 // ask gets the missing signatures from the signer and checks that its
 // statement is about exactly them.
-func (c *Coordinator) ask(ctx context.Context, made *Made, proof translog.Proof, version *policy.Version) error {
+func (c *Coordinator) ask(ctx context.Context, made *Made, parts *Parts, proof translog.Proof, version *policy.Version) error {
 	j := made.Job
 	req := bus.SignRequest{
 		Decision: j.Decision, Opening: j.Opening, Request: j.Request, Artifacts: j.Artifacts, States: j.States,
-		Certificate: j.Certificate, Only: j.Missing,
+		Claim: parts.Claim, Votes: parts.Votes, Certificate: j.Certificate, Only: j.Missing,
 		Proof: bus.LogProof{Index: proof.Index, Checkpoint: proof.Checkpoint},
 	}
 	for _, h := range proof.Hashes {

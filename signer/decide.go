@@ -59,23 +59,9 @@ func (s *Signer) decide(c bus.DecideCase) (*attest.Envelope, error) {
 	if err := s.mayDecide(r.version, at); err != nil {
 		return nil, err
 	}
-	if !r.request.Claim.IsZero() && (c.Claim == nil || !c.Claim.Matches(r.request.Claim)) {
-		return nil, refusal(bus.KindDenied, "the claim that the request commits to was not disclosed, or is another")
-	}
-	votes, err := r.openVotes(c.Votes)
+	verdict, err := r.evaluate(c.Claim, c.Votes, at)
 	if err != nil {
 		return nil, err
-	}
-	verdict := policy.Evaluate(policy.Case{
-		Policy: r.version, Request: r.request, RequestDigest: r.requestDigest,
-		Opening: r.opening, Release: r.id, Claim: c.Claim, Votes: votes,
-	}, at)
-	switch verdict.Outcome {
-	case policy.Agreed:
-	case policy.Waiting:
-		return nil, refusal(bus.KindNotReady, "%s", verdict.Explanation)
-	default:
-		return nil, refusal(bus.KindDenied, "%s: %s", verdict.Outcome, verdict.Explanation)
 	}
 	set, err := c.Artifacts.SetDigest()
 	if err != nil {
@@ -95,6 +81,29 @@ func (s *Signer) decide(c bus.DecideCase) (*attest.Envelope, error) {
 		Threshold: verdict.Threshold, Operators: verdict.Operators, Votes: verdict.Accepted,
 		Blind: !r.request.ClaimPublic,
 	}.Seal(s.key)
+}
+
+// evaluate verifies the votes and applies the policy's rule to them. It
+// returns an error unless the operators agree.
+func (r *release) evaluate(claim *attest.Claim, envelopes []*attest.Envelope, at attest.Time) (policy.Verdict, error) {
+	if !r.request.Claim.IsZero() && (claim == nil || !claim.Matches(r.request.Claim)) {
+		return policy.Verdict{}, refusal(bus.KindDenied, "the claim that the request commits to was not disclosed, or is another")
+	}
+	votes, err := r.openVotes(envelopes)
+	if err != nil {
+		return policy.Verdict{}, err
+	}
+	verdict := policy.Evaluate(policy.Case{
+		Policy: r.version, Request: r.request, RequestDigest: r.requestDigest,
+		Opening: r.opening, Release: r.id, Claim: claim, Votes: votes,
+	}, at)
+	switch verdict.Outcome {
+	case policy.Agreed:
+		return verdict, nil
+	case policy.Waiting:
+		return verdict, refusal(bus.KindNotReady, "%s", verdict.Explanation)
+	}
+	return verdict, refusal(bus.KindDenied, "%s: %s", verdict.Outcome, verdict.Explanation)
 }
 
 // openVotes verifies every statement. One that does not verify spoils the

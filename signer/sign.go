@@ -83,6 +83,9 @@ func (s *Signer) warrant(req bus.SignRequest) (*warrant, error) {
 	if err := checkLogged(req, w.decision, r); err != nil {
 		return nil, err
 	}
+	if err := follows(w.decision, req, r); err != nil {
+		return nil, err
+	}
 	if err := w.decision.Decides(req.Artifacts); err != nil {
 		return nil, err
 	}
@@ -118,6 +121,21 @@ func checkLogged(req bus.SignRequest, decision attest.Decision, r *release) erro
 	}
 	if _, err := proof.Verify(leaf, r.version.Log.Key); err != nil {
 		return fmt.Errorf("decision in the log: %w", err)
+	}
+	return nil
+}
+
+// follows checks that the decision follows from the votes, at its own time.
+// Its signature says so already; but a statement key that got out must not be
+// enough for a signature.
+func follows(d attest.Decision, req bus.SignRequest, r *release) error {
+	verdict, err := r.evaluate(req.Claim, req.Votes, d.Decided)
+	if err != nil {
+		return fmt.Errorf("decision does not follow from the votes: %w", err)
+	}
+	if verdict.Set != d.Set || verdict.Threshold != d.Threshold || verdict.Operators != d.Operators ||
+		!slices.Equal(verdict.Accepted, d.Votes) {
+		return refusal(bus.KindDenied, "decision does not follow from the votes: it lists others, or another quorum")
 	}
 	return nil
 }

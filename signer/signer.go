@@ -120,11 +120,16 @@ func answer(err error) *bus.Error {
 	return bus.Errorf(kind, "%v", err)
 }
 
-// extend adds policies that lead on from the pinned one.
+// extend adds policies that lead on from the pinned one. Those before it are
+// none of this signer's business.
 func (s *Signer) extend(chain []*attest.Envelope) error {
 	for _, e := range chain {
 		before := s.trust.Newest().Serial
-		if err := s.trust.Add(e); err != nil {
+		err := s.trust.Add(e)
+		if errors.Is(err, policy.ErrStale) {
+			continue
+		}
+		if err != nil {
 			return refusal(bus.KindDenied, "policy chain: %w", err)
 		}
 		if now := s.trust.Newest(); now.Serial != before {

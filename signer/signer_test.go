@@ -86,7 +86,8 @@ func (b *bench) decide(t *testing.T, c bus.DecideCase) bus.DecideResult {
 func (b *bench) signRequest() bus.SignRequest {
 	r := b.release
 	req := bus.SignRequest{
-		Decision: r.Decision, Opening: r.Opening, Request: r.Request, Artifacts: r.Artifacts, States: r.States,
+		Decision: r.Decision, Opening: r.Opening, Request: r.Request, Claim: r.Claim, Votes: r.Votes,
+		Artifacts: r.Artifacts, States: r.States,
 		Certificate: b.Certificate.Fingerprint(),
 		Proof:       bus.LogProof{Index: r.DecisionProof.Index, Checkpoint: r.DecisionProof.Checkpoint},
 	}
@@ -243,6 +244,30 @@ func TestSignerAsksForTheChainToAPolicyItDoesNotKnow(t *testing.T) {
 	}
 }
 
+func TestSignerSkipsPoliciesBeforeItsPinnedOne(t *testing.T) {
+	b := newBench(t, evidencetest.Options{})
+	first := b.Envelope
+	next := b.Policy
+	next.Serial, next.Previous, next.Issued = 2, b.Version.Digest, next.Issued+1
+	second := b.Seal(t, next)
+	b.Use(t, second)
+	b.release = b.Release(t, 1)
+	trust, err := policy.Pin(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.signer, err = signer.New(signer.Config{
+		Trust: trust, Key: b.Signer, Now: func() time.Time { return b.clock.Time() }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply := b.signer.Decide(t.Context(), bus.DecideRequest{Chain: []*attest.Envelope{first, second}, Cases: []bus.DecideCase{b.decideCase()}})
+	if e := reply.Results[0].Error; e != nil {
+		t.Errorf("chain from the first policy on: %v", e)
+	}
+}
+
 func TestSignerSignsALoggedDecision(t *testing.T) {
 	b := newBench(t, evidencetest.Options{Artifacts: 5})
 	reply := b.signer.Sign(t.Context(), b.signRequest())
@@ -315,6 +340,23 @@ func TestSignerRefusesToSign(t *testing.T) {
 			forged.Key = evidencetest.Ed25519Key(t, "thief", evidencetest.Origin)
 			req.Proof.Checkpoint = forged.Checkpoint(t)
 		}, bus.KindDenied, "decision in the log"},
+		"a decision by a stolen statement key, without the votes": {func(_ *testing.T, _ *bench, req *bus.SignRequest) {
+			req.Votes = req.Votes[:1]
+		}, bus.KindNotReady, "does not follow from the votes"},
+		"a decision by a stolen statement key, over artifacts nobody voted for": {func(t *testing.T, b *bench, req *bus.SignRequest) {
+			forged := b.Release(t, 1)
+			forged.Artifacts = slices.Clone(forged.Artifacts)
+			forged.Artifacts[0].SHA256[0] ^= 1
+			set, err := forged.Artifacts.SetDigest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := forged.Decided()
+			d.Set, d.Artifacts = set, attest.AgreedOf(forged.Artifacts)
+			forged.Log(t, b.Signer, d)
+			b.release = forged
+			*req = b.signRequest()
+		}, bus.KindDenied, "does not follow from the votes"},
 		"another artifact": {func(_ *testing.T, _ *bench, req *bus.SignRequest) {
 			req.Artifacts = slices.Clone(req.Artifacts)
 			req.Artifacts[0].SHA512[0] ^= 1

@@ -62,12 +62,16 @@ type DecideResult struct {
 	Error    *Error           `json:"error,omitzero"`
 }
 
-// SignRequest asks the signer to sign artifacts of one logged decision.
+// SignRequest asks the signer to sign artifacts of one logged decision. It
+// carries all that the decision followed from, so that the signer can follow it
+// again: whoever forges a decision has no votes to show.
 type SignRequest struct {
 	Chain       []*attest.Envelope `json:"chain,omitzero"`
 	Decision    *attest.Envelope   `json:"decision"`
 	Opening     *attest.Envelope   `json:"opening"`
 	Request     *attest.Envelope   `json:"request"`
+	Claim       *attest.Claim      `json:"claim,omitzero"`
+	Votes       []*attest.Envelope `json:"votes"` // those that the decision lists
 	Artifacts   attest.Artifacts   `json:"artifacts"`
 	States      []attest.State     `json:"states"`
 	Certificate string             `json:"certificate"` // fingerprint
