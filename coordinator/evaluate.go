@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -38,15 +39,18 @@ func (c *Coordinator) judge(k Case, at attest.Time) Transition {
 	}
 	k.Policy = version
 	verdict := policy.Evaluate(k.Case, at)
-	t := Transition{State: Building, Reason: verdict.Explanation, Due: verdict.Next, Retry: verdict.Retry}
+	t := Transition{State: Building, Reason: progress(verdict), Due: verdict.Next, Retry: verdict.Retry}
 	switch verdict.Outcome {
 	case policy.Waiting:
 	case policy.Held:
-		t.State = Held
+		t.State, t.Reason = Held, "more operators differ than the suite allows; "+t.Reason
 	case policy.Conflict:
-		t.State = Conflict
+		t.State, t.Reason = Conflict, verdict.Explanation
 	case policy.Expired:
 		t.State = Expired
+		if !verdict.Retry {
+			t.Reason = verdict.Explanation
+		}
 	case policy.Withdrawn:
 		t.State = Withdrawn
 	case policy.Agreed:
@@ -56,6 +60,26 @@ func (c *Coordinator) judge(k Case, at attest.Time) Transition {
 		}
 	}
 	return t
+}
+
+// progress is what may be said of a verdict while the embargo lasts: who has
+// answered, and who could not build, but not who agrees with whom.
+func progress(v policy.Verdict) string {
+	said := fmt.Sprintf("%d of %d operators have answered, %d must agree", v.Operators-len(v.Waiting), v.Operators, v.Threshold)
+	for _, part := range []struct {
+		before string
+		names  []string
+		after  string
+	}{
+		{"waiting for ", v.Waiting, ""},
+		{"", v.Failed, " failed to build"},
+		{"", v.Errored, " had an error of their own"},
+	} {
+		if len(part.names) > 0 {
+			said += "; " + part.before + strings.Join(part.names, ", ") + part.after
+		}
+	}
+	return said
 }
 
 // acceptable refuses an agreed set that the signer would refuse.
