@@ -3,9 +3,11 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -253,4 +255,44 @@ func TestARebuilderThatTalksWithoutEndIsRejectedInTheEnd(t *testing.T) {
 	if got := rejected[last.Envelope.Digest()]; got.Code != attest.RejectedNotAllowed || !strings.Contains(got.Reason, "too many") {
 		t.Errorf("got %+v, want a rejection of one statement too many", got)
 	}
+}
+
+// picky is a store that does not take one statement, for a reason of its own.
+type picky struct {
+	coordinator.Store
+
+	refused *atomic.Pointer[attest.Digest]
+}
+
+func (s picky) Ingest(ctx context.Context, batch []coordinator.Incoming) ([]coordinator.Disposition, error) {
+	for _, in := range batch {
+		if refused := s.refused.Load(); refused != nil && in.Statement == *refused {
+			return nil, errors.New("a byte that the database does not store")
+		}
+	}
+	return s.Store.Ingest(ctx, batch)
+}
+
+func TestOneStatementTheStoreDoesNotTakeDoesNotStopTheOthers(t *testing.T) {
+	t.Parallel()
+	var refused atomic.Pointer[attest.Digest]
+	h := newHouse(t, houseOptions{store: func(s coordinator.Store) coordinator.Store { return picky{s, &refused} }})
+	b, neighbour := build(t, "1.0", ""), build(t, "2.0", "")
+	target, release := h.submit(t, h.request(t, "1.0", nil)), h.submit(t, h.request(t, "2.0", nil))
+	poison := h.statement(t, target, h.Rebuilders[0], b)
+	digest := poison.Envelope.Digest()
+	refused.Store(&digest)
+	batch := []bus.Message{message(t, "rebuilder-1", poison)}
+	for _, key := range h.Rebuilders {
+		batch = append(batch, message(t, key.Name(), h.statement(t, release, key, neighbour)))
+	}
+	h.deliver(t, batch...)
+	h.awaitState(t, release, coordinator.Signed)
+	// Neither receipt nor rejection: the agent keeps it and sends it again.
+	if rejected, counted, late := h.answers(t, "rebuilder-1", digest); len(rejected)+len(counted)+len(late) != 0 {
+		t.Errorf("answered with %v, %v, %v", rejected, counted, late)
+	}
+	refused.Store(nil)
+	h.publish(t, "rebuilder-1", poison)
+	h.awaitCounted(t, "rebuilder-1", poison)
 }

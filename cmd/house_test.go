@@ -68,6 +68,7 @@ type house struct {
 	agents    map[string]*bus.Conn
 	admitted  chan uint64 // serials of policies whose parties the bus has learned
 
+	faulty          func(coordinator.Store) coordinator.Store
 	tap             *tap // of the coordinator that was started last
 	stopCoordinator func()
 	stopSigner      func()
@@ -115,12 +116,16 @@ type houseOptions struct {
 	rebuilders, threshold int
 	coordinators          int // replicas under one key
 	change                func(*policy.Policy)
-	dsn                   string // of a migrated database; empty means one of its own
+	dsn                   string                                    // of a migrated database; empty means one of its own
+	store                 func(coordinator.Store) coordinator.Store // puts faults before the store
 }
 
 func newHouse(t *testing.T, o houseOptions) *house {
 	t.Helper()
-	h := &house{seeds: map[bus.Identity]string{}, agents: map[string]*bus.Conn{}, dir: t.TempDir(), dsn: o.dsn, admitted: make(chan uint64, 8)}
+	h := &house{seeds: map[bus.Identity]string{}, agents: map[string]*bus.Conn{}, dir: t.TempDir(), dsn: o.dsn, admitted: make(chan uint64, 8), faulty: o.store}
+	if h.faulty == nil {
+		h.faulty = func(s coordinator.Store) coordinator.Store { return s }
+	}
 	h.device = &countingKey{private: evidencetest.Ed25519("openpgp " + evidencetest.Suite)}
 	now := attest.At(time.Now())
 	certificate, err := openpgp.Certify(openpgp.NewCertificate{
@@ -266,7 +271,7 @@ func (h *house) startCoordinator(t *testing.T) {
 	}
 	h.tap = &tap{conn, make(chan func(context.Context, []bus.Message) error, 1)}
 	c, err := coordinator.New(coordinator.Config{
-		Store: writer, Reader: h.reader, Bus: h.tap, Prover: seq, Trust: h.trust(t), Key: h.Coordinator, Log: logger(t),
+		Store: h.faulty(writer), Reader: h.reader, Bus: h.tap, Prover: seq, Trust: h.trust(t), Key: h.Coordinator, Log: logger(t),
 		OnPolicy: func(_ context.Context, v *policy.Version) error {
 			defer func() { h.admitted <- v.Serial }()
 			return h.nats.Reload(h.natsConfig(t, &v.Policy))
