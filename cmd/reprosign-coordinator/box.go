@@ -43,10 +43,6 @@ func openDatabase(ctx context.Context, s settings, log *slog.Logger) (*single, e
 			return nil, err
 		}
 		owner = b.dsn
-		if err := writeSetting(s.State, "dashboard.dsn", b.dsn); err != nil {
-			b.close(log)
-			return nil, err
-		}
 	}
 	if owner != "" {
 		if err := migrate(ctx, owner, log); err != nil {
@@ -54,7 +50,24 @@ func openDatabase(ctx context.Context, s settings, log *slog.Logger) (*single, e
 			return nil, err
 		}
 	}
+	if b.postgres != nil {
+		if err := b.admitDashboard(ctx, s.State); err != nil {
+			b.close(log)
+			return nil, err
+		}
+	}
 	return b, nil
+}
+
+// dashboardLogin is the dashboard's login in a private database. It may read
+// the public views and nothing else, whatever role it asks for.
+const dashboardLogin = "reprosign_dashboard_login"
+
+func (b *single) admitDashboard(ctx context.Context, state string) error {
+	if err := store.AdmitReader(ctx, b.dsn, dashboardLogin); err != nil {
+		return err
+	}
+	return writeSetting(state, "dashboard.dsn", b.postgres.DSN(databaseName, dashboardLogin))
 }
 
 // keepPostgres starts the private database again when it ends by itself: the

@@ -35,6 +35,29 @@ func Unmigrate(ctx context.Context, dsn string) error {
 	})
 }
 
+// AdmitReader makes a login that may read the public views and nothing else,
+// unless it exists. It is for the private database of a single box, whose
+// socket admits its owner alone; on a shared cluster deploy/postgresql does it.
+func AdmitReader(ctx context.Context, dsn, login string) error {
+	const what = "making the login of the public face"
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return fmt.Errorf("reading the database connection settings: %w", err)
+	}
+	config.ConnectTimeout = connectTimeout
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return wrap(what, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to lose
+	var exists bool
+	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, login).Scan(&exists); err != nil || exists {
+		return wrap(what, err)
+	}
+	_, err = conn.Exec(ctx, `CREATE ROLE `+pgx.Identifier{login}.Sanitize()+` LOGIN IN ROLE `+readerRole)
+	return wrap(what, err)
+}
+
 func withMigrations(ctx context.Context, dsn string, run func(*goose.Provider) error) (err error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
