@@ -228,7 +228,7 @@ func benchCoordinator(ctx context.Context, t *testing.T, dir string) {
 // start runs this binary again in a role and waits until it is ready.
 func (h *benchHouse) start(t *testing.T, dir, role string, env ...string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestBenchProcess$", "-test.timeout=0") //nolint:gosec,noctx // this very program, ended by its standard input
+	cmd := exec.Command(os.Args[0], "-test.run=^TestBenchProcess$", "-test.timeout=0") //nolint:gosec // this very program, ended by its standard input
 	cmd.Env = append(os.Environ(), append(env, "BENCH_ROLE="+role, "BENCH_DIR="+dir)...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
