@@ -65,7 +65,8 @@ func (c *Coordinator) judge(k Case, at attest.Time) Transition {
 // progress is what may be said of a verdict while the embargo lasts: who has
 // answered, and who could not build, but not who agrees with whom.
 func progress(v policy.Verdict) string {
-	said := fmt.Sprintf("%d of %d operators have answered, %d must agree", v.Operators-len(v.Waiting), v.Operators, v.Threshold)
+	var said strings.Builder
+	said.WriteString(fmt.Sprintf("%d of %d operators have answered, %d must agree", v.Operators-len(v.Waiting), v.Operators, v.Threshold))
 	for _, part := range []struct {
 		before string
 		names  []string
@@ -76,10 +77,10 @@ func progress(v policy.Verdict) string {
 		{"", v.Errored, " had an error of their own"},
 	} {
 		if len(part.names) > 0 {
-			said += "; " + part.before + strings.Join(part.names, ", ") + part.after
+			said.WriteString("; " + part.before + strings.Join(part.names, ", ") + part.after)
 		}
 	}
-	return said
+	return said.String()
 }
 
 // acceptable refuses an agreed set that the signer would refuse.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -148,10 +149,8 @@ func endedOf(ids [][]byte, ended []bool) [][]byte {
 type topicSet []coordinator.Topic
 
 func (s *topicSet) add(t coordinator.Topic) {
-	for _, have := range *s {
-		if have == t {
-			return
-		}
+	if slices.Contains(*s, t) {
+		return
 	}
 	*s = append(*s, t)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"path/filepath"
 	"strings"
@@ -128,9 +129,7 @@ func (g golang) Fetch(ctx context.Context, job Job, site *Site) (Inputs, error) 
 		at := func(p string) string { return site.Slot.Path(spec.Mounts, p) }
 		spec.Env = g.env(job, at(fetchPath))
 		spec.Env["GOPROXY"], spec.Env["GOSUMDB"] = g.cfg.Proxy, g.cfg.SumDB
-		for name, value := range g.cfg.Env {
-			spec.Env[name] = value
-		}
+		maps.Copy(spec.Env, g.cfg.Env)
 	}
 	result, err := site.run(ctx, &said, golangFetch, g.args(job), adapt)
 	if err != nil {

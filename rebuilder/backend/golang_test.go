@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,9 +172,7 @@ func TestGoRecipesAreReadStrictly(t *testing.T) {
 	} {
 		job := good
 		job.Recipe.Parameters = map[string]string{}
-		for k, v := range good.Recipe.Parameters {
-			job.Recipe.Parameters[k] = v
-		}
+		maps.Copy(job.Recipe.Parameters, good.Recipe.Parameters)
 		change(job.Recipe.Parameters)
 		if got := backend.OutcomeOf(b.Check(job)); got != attest.BuildFailed {
 			t.Errorf("%s: got %s", name, got)

@@ -46,11 +46,11 @@ func TestDistroInfoDataEqualsTheArchives(t *testing.T) {
 	}
 	show := apt("apt-cache", "show", "--no-all-versions", name)
 	report := newSite(t).built(backend.Debian(backend.Fetcher{}), job)
-	got := ""
+	var got strings.Builder
 	for _, a := range report.Artifacts {
-		got += "SHA256: " + a.SHA256.String() + "\n"
+		got.WriteString("SHA256: " + a.SHA256.String() + "\n")
 	}
-	if !strings.Contains(show, got) {
+	if !strings.Contains(show, got.String()) {
 		t.Errorf("built %v\nthe archive has\n%s", report.Artifacts, show)
 	}
 }
@@ -69,15 +69,15 @@ func privateAPT(t *testing.T) func(name string, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := ""
+	var list strings.Builder
 	for line := range strings.Lines(string(targets)) {
 		for _, kind := range []string{"deb", "deb-src"} {
-			list += kind + " [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] " + strings.TrimSpace(line) + " main\n"
+			list.WriteString(kind + " [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] " + strings.TrimSpace(line) + " main\n")
 		}
 	}
 	conf := fmt.Sprintf("Dir::State::lists %q;\nDir::State::status \"/dev/null\";\nDir::Cache %q;\nDir::Etc::sourcelist %q;\nDir::Etc::sourceparts \"-\";\nAPT::Sandbox::User \"root\";\n",
 		filepath.Join(dir, "lists"), filepath.Join(dir, "cache"), filepath.Join(dir, "sources.list"))
-	for name, content := range map[string]string{"sources.list": list, "apt.conf": conf} {
+	for name, content := range map[string]string{"sources.list": list.String(), "apt.conf": conf} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -92,9 +93,7 @@ func (s *Slot) argv(spec Spec) ([]string, error) {
 	argv = append(argv, "--", s.box.tools.env, "-i")
 	env := baseEnvironment()
 	env["HOME"] = s.Path(spec.Mounts, Home)
-	for name, value := range spec.Env {
-		env[name] = value
-	}
+	maps.Copy(env, spec.Env)
 	if s.box.level == attest.IsolationNone {
 		env[markerName] = s.marker
 	}

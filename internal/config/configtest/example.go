@@ -48,8 +48,7 @@ func Example[T any](t *testing.T, path string, defaults T) T {
 // absent lists the settings of a struct that a table does not give, sorted.
 func absent(settings reflect.Type, given map[string]any) []string {
 	var missing []string
-	for i := range settings.NumField() {
-		field := settings.Field(i)
+	for field := range settings.Fields() {
 		name := field.Tag.Get("toml")
 		value, ok := given[name]
 		if !ok {
