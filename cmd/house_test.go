@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -154,7 +155,9 @@ func newHouse(t *testing.T, o houseOptions) *house {
 	if h.dsn == "" {
 		h.dsn = boxtest.Database(t, migrate)
 	}
-	h.startNATS(t, "127.0.0.1:0")
+	if h.startNATS(t, "127.0.0.1:0", &h.Policy); t.Failed() {
+		t.FailNow()
+	}
 	if h.reader, err = store.OpenReader(t.Context(), h.dsn); err != nil {
 		t.Fatal(err)
 	}
@@ -175,14 +178,30 @@ func newHouse(t *testing.T, o houseOptions) *house {
 }
 
 // startNATS starts the bus on the streams that are there.
-func (h *house) startNATS(t *testing.T, listen string) {
+func (h *house) startNATS(t *testing.T, listen string, p *policy.Policy) {
 	t.Helper()
-	nats, err := box.StartNATS(t.Context(), h.natsConfig(t, &h.Policy), box.NATSOptions{Dir: h.dir, Listen: listen})
+	nats, err := box.StartNATS(context.Background(), h.natsConfig(t, p), box.NATSOptions{Dir: h.dir, Listen: listen})
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	t.Cleanup(nats.Shutdown)
-	h.nats, h.url = nats, nats.ClientURL()
+	h.nats = nats
+	if h.url == "" {
+		h.url = nats.ClientURL()
+	}
+}
+
+// restartNATS starts the bus again, where it was, for the parties of a policy.
+func (h *house) restartNATS(t *testing.T, p *policy.Policy) {
+	t.Helper()
+	address, err := url.Parse(h.url)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	h.nats.Shutdown()
+	h.startNATS(t, address.Host, p)
 }
 
 func (h *house) natsConfig(t *testing.T, p *policy.Policy) string {
@@ -273,8 +292,9 @@ func (h *house) startCoordinator(t *testing.T) {
 	c, err := coordinator.New(coordinator.Config{
 		Store: h.faulty(writer), Reader: h.reader, Bus: h.tap, Prover: seq, Trust: h.trust(t), Key: h.Coordinator, Log: logger(t),
 		OnPolicy: func(_ context.Context, v *policy.Version) error {
-			defer func() { h.admitted <- v.Serial }()
-			return h.nats.Reload(h.natsConfig(t, &v.Policy))
+			h.restartNATS(t, &v.Policy)
+			h.admitted <- v.Serial
+			return nil
 		},
 	})
 	if err != nil {

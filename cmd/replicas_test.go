@@ -1,14 +1,16 @@
 package cmd_test
 
 import (
+	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/coordinator"
 	"github.com/reprosign/reprosign/internal/box/boxtest"
+	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/signer/key"
 )
 
@@ -97,12 +99,15 @@ func TestNothingIsLostWhenTheBusRestarts(t *testing.T) {
 	for i, release := range releases {
 		h.publish(t, "rebuilder-1", h.statement(t, release, h.Rebuilders[0], builds[i]))
 	}
-	address, err := url.Parse(h.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.nats.Shutdown()
-	h.startNATS(t, address.Host)
+	signed := make(chan attest.Digest, 8)
+	background(t, func(ctx context.Context) error {
+		return h.publisher.Events(ctx, func(e bus.Event) {
+			if e.State == string(coordinator.Signed) {
+				signed <- e.Release
+			}
+		})
+	})
+	h.restartNATS(t, &h.Policy)
 	for i, release := range releases {
 		for _, key := range h.Rebuilders[1:] {
 			v := h.statement(t, release, key, builds[i])
@@ -112,6 +117,13 @@ func TestNothingIsLostWhenTheBusRestarts(t *testing.T) {
 		}
 	}
 	h.wantAllSigned(t, releases, builds)
+	for range releases { // the stream of events, which is in memory, is there again
+		select {
+		case <-signed:
+		case <-time.After(patience):
+			t.Fatal("no event tells that a release is signed")
+		}
+	}
 }
 
 func TestNothingIsLostWhenTheDatabaseCrashes(t *testing.T) {

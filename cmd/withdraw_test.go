@@ -75,10 +75,12 @@ func TestAReleaseWithdrawnBetweenDecisionAndSignatureIsNeverSigned(t *testing.T)
 	release := h.submit(t, h.request(t, "1.0", nil))
 	h.voteAll(t, release, build(t, "1.0", ""))
 	h.awaitState(t, release, coordinator.Logged)
+	h.stopSigner() // no request is in its hands any more: what it has begun cannot be called back
 	if _, err := h.publisher.Withdraw(t.Context(), withdrawal(t, release, attest.RoleAdmin, h.Admins[0])); err != nil {
 		t.Fatal(err)
 	}
 	h.device.recover()
+	h.startSigner(t)
 	// Another release passes all loops, so nothing of the first one is left in them.
 	other := h.submit(t, h.request(t, "2.0", nil))
 	h.voteAll(t, other, build(t, "2.0", ""))

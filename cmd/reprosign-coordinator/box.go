@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,6 +28,7 @@ type single struct {
 	postgres *box.Postgres
 	nats     *box.NATS
 	options  bus.ServerOptions // of nats
+	log      *slog.Logger      // of nats
 }
 
 // openDatabase returns where the database is, starts a private one if the
@@ -118,6 +120,7 @@ func (b *single) openBus(ctx context.Context, s settings, p *policy.Version, log
 	if b.natsURL != "" {
 		return nil
 	}
+	b.log = log
 	b.options = bus.ServerOptions{Listen: s.NATS.Listen, StoreDir: filepath.Join(s.State, "nats")}
 	text, err := bus.ServerConfig(&p.Policy, b.options)
 	if err != nil {
@@ -132,8 +135,9 @@ func (b *single) openBus(ctx context.Context, s settings, p *policy.Version, log
 }
 
 // admit lets the parties of a newer policy onto the bus that was started here,
-// and closes the connections of those that are in it no more.
-func (b *single) admit(_ context.Context, p *policy.Version) error {
+// and nobody else. The server is started anew, which its clients bear well: a
+// reload compares accounts while their clients change them (nats-server 2.15.2).
+func (b *single) admit(ctx context.Context, p *policy.Version) error {
 	if b.nats == nil {
 		return nil // its operator runs reprosign nats-config
 	}
@@ -141,7 +145,17 @@ func (b *single) admit(_ context.Context, p *policy.Version) error {
 	if err != nil {
 		return err
 	}
-	return b.nats.Reload(text)
+	address, err := url.Parse(b.natsURL) // the port may have been chosen at the first start
+	if err != nil {
+		return fmt.Errorf("address of the bus: %w", err)
+	}
+	b.nats.Shutdown()
+	nats, err := box.StartNATS(ctx, text, box.NATSOptions{Dir: b.options.StoreDir, Listen: address.Host, Logger: b.log})
+	if err != nil {
+		return err
+	}
+	b.nats = nats
+	return nil
 }
 
 // migrate waits for a database that is not there yet: at boot it may be later than we are.
