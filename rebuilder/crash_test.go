@@ -239,7 +239,8 @@ func TestAnInterruptedReleaseIsReportedOnceHoweverOftenTheAgentRestarts(t *testi
 func TestATaskThatAnotherAgentDroppedIsBuilt(t *testing.T) {
 	h := newHouse(t, nil)
 	o := h.sent(t)
-	h.kill(t, whileBuild, filepath.Join(t.TempDir(), "spool"))
+	crashed := filepath.Join(t.TempDir(), "spool")
+	h.kill(t, whileBuild, crashed)
 	p := h.party(t)
 	redelivered := make(chan bool, 1)
 	p.line.delivered = func(m bus.TaskMessage) { redelivered <- m.Redelivered }
@@ -247,5 +248,26 @@ func TestATaskThatAnotherAgentDroppedIsBuilt(t *testing.T) {
 	h.wantOutcome(t, o, attest.Built)
 	if !<-redelivered {
 		t.Error("the task came for the first time")
+	}
+
+	// The one that had begun it says so all the same, though no task reminds it.
+	h.partyOf(t, crashed).start(t)
+	eventually(t, "report of the crashed agent", func() bool { return len(h.statements(t, o.release)) == 2 })
+	if r := h.statements(t, o.release)[1]; r.Outcome != attest.InfraError {
+		t.Errorf("got %s, want infra-error", r.Outcome)
+	}
+}
+
+func TestATaskThatWasBegunHereIsNeverBuiltAgain(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.party(t).start(t)
+	o := h.order(t)
+	if err := p.Spool.Start(o.release, o.Task); err != nil {
+		t.Fatal(err)
+	}
+	h.send(t, o)
+	h.wantOutcome(t, o, attest.InfraError)
+	if n := p.quick.count(o); n != 0 {
+		t.Errorf("built %d times", n)
 	}
 }

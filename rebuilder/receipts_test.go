@@ -1,6 +1,7 @@
 package rebuilder_test
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/rebuilder"
 )
 
 // rejection says no to a statement of a rebuilder.
@@ -114,6 +116,39 @@ func TestWhatTheCoordinatorKnowsIsNotSentAgain(t *testing.T) {
 		if n := len(h.statements(t, o.release)); n != 1 {
 			t.Errorf("sent %d times", n)
 		}
+	}
+}
+
+// again delivers each task a second time, when the test says so.
+type again struct {
+	rebuilder.Bus
+
+	now, ended chan struct{}
+}
+
+func (b *again) Tasks(ctx context.Context, name string, slots int, handle func(context.Context, bus.TaskMessage)) error {
+	return b.Bus.Tasks(ctx, name, slots, func(ctx context.Context, m bus.TaskMessage) {
+		handle(ctx, m)
+		<-b.now
+		handle(ctx, m)
+		b.ended <- struct{}{}
+	})
+}
+
+func TestATaskThatComesAgainAfterTheReceiptIsNotAnsweredAgain(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.party(t)
+	b := &again{p.line.Bus, make(chan struct{}), make(chan struct{}, 2)}
+	p.line.Bus = b
+	p.start(t)
+	first := h.sent(t)
+	h.push(t, h.receipt(t, digest(t, h.statement(t, first))))
+	eventually(t, "receipt", func() bool { return len(p.Spool.Pending(0)) == 0 })
+	close(b.now)
+	<-b.ended
+	h.statement(t, h.sent(t))
+	if n := len(h.statements(t, first.release)); n != 1 || p.quick.count(first) != 1 {
+		t.Errorf("sent %d times, built %d times", n, p.quick.count(first))
 	}
 }
 
