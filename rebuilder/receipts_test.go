@@ -3,6 +3,8 @@ package rebuilder_test
 import (
 	"context"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,9 +158,9 @@ func TestAStatementThatTheBusRefusedIsSentLater(t *testing.T) {
 	h := newHouse(t, nil)
 	p := h.party(t)
 	p.Patience = moment
-	failures := 3
+	var attempts atomic.Int64
 	p.line.publish = func(_ bus.Vote, send func() error) error {
-		if failures--; failures >= 0 {
+		if attempts.Add(1) <= 3 {
 			return bus.Errorf(bus.KindUnavailable, "bus is away")
 		}
 		return send()
@@ -176,8 +178,11 @@ func TestOneStatementThatCannotBeSentDoesNotKeepTheOthers(t *testing.T) {
 	p := h.party(t)
 	p.Patience = moment
 	bad := h.order(t)
+	var mu sync.Mutex
 	first := map[attest.Digest]bool{}
 	p.line.publish = func(v bus.Vote, send func() error) error {
+		mu.Lock()
+		defer mu.Unlock()
 		r, err := attest.ParseRebuild(v.Envelope.Payload)
 		if err != nil || r.Release == bad.release || !first[r.Release] {
 			first[r.Release] = true
