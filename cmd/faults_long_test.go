@@ -397,3 +397,21 @@ func TestLongNothingIsLostUnderRandomKills(t *testing.T) {
 	}
 	e.wantCount(t, releases, kills)
 }
+
+func TestLongANewPolicyReachesEveryProcessAndSurvivesARestart(t *testing.T) {
+	e := newEstate(t)
+	successor := e.successor(t, func(p *policy.Policy) { p.Suites[0].Threshold = 3 })
+	e.submitPolicy(t, successor)
+	e.Use(t, successor)
+	for version, restart := range []bool{false, true} {
+		if restart {
+			e.kill(t, "coordinator")
+		}
+		p := e.submitPiece(t, version+1)
+		e.wantSigned(t, &p)
+		if s := e.progress(t, &p); s.PolicySerial != 2 || s.Threshold != 3 {
+			t.Errorf("signed under policy %d by %d operators", s.PolicySerial, s.Threshold)
+		}
+	}
+	e.wantCount(t, 2, 1)
+}
