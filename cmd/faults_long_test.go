@@ -64,6 +64,7 @@ func newEstate(t *testing.T) *estate {
 		house: &house{seeds: map[bus.Identity]string{}}, dir: dir, script: []byte(buildScript),
 		units: map[string]*unit{}, hsmURL: "https://" + freePort(t),
 	}
+	buildPrograms(t, e.mkdir(t, "bin", 0o755))
 	e.write(t, "build-it", e.script, 0o755)
 	e.startHSM(t)
 	e.ceremony(t)

@@ -17,19 +17,15 @@ import (
 	"time"
 )
 
-// programs builds the processes once for all tests of this binary.
-var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "reprosign-programs-")
-	if err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-o", dir+"/",
+// buildPrograms builds the processes into a directory.
+func buildPrograms(t *testing.T, dir string) {
+	t.Helper()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/",
 		"./reprosign-coordinator", "./reprosign-signer", "./reprosign-rebuilder", "./reprosign-softhsm")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", errors.Join(err, errors.New(string(out)))
+		t.Fatalf("building the programs: %v\n%s", err, out)
 	}
-	return dir, nil
-})
+}
 
 // unit is a process that is started again whenever it ends, as systemd does it.
 type unit struct {
@@ -47,14 +43,10 @@ type unit struct {
 // restartPause is systemd's RestartSec, here as short as systemd's own default.
 const restartPause = 100 * time.Millisecond
 
-// startUnit starts a unit that runs until the test ends.
+// startUnit starts a unit that runs until the test ends; its program is in bin below dir.
 func startUnit(t *testing.T, dir, name, program string, args ...string) *unit {
 	t.Helper()
-	bin, err := programs()
-	if err != nil {
-		t.Fatalf("building the programs: %v", err)
-	}
-	u := &unit{name: name, program: filepath.Join(bin, program), args: args, log: filepath.Join(dir, name+".log")}
+	u := &unit{name: name, program: filepath.Join(dir, "bin", program), args: args, log: filepath.Join(dir, name+".log")}
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		// The kernel takes the end of the thread that forked for the parent's.
