@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/internal/bus"
@@ -54,13 +55,14 @@ func (a *Agent) receive(e *attest.Envelope) error {
 // and sends again what the coordinator does not know: at start, and then every
 // time that patience ends.
 func (a *Agent) chase(ctx context.Context) error {
+	quiet := time.Duration(0) // what is owed at the start is owed now
 	for {
 		// First the policy: it may name a new coordinator, whose receipts count.
 		if err := a.refresh(ctx); err != nil && ctx.Err() == nil {
 			a.metrics.failures.WithLabelValues("policies").Inc()
 			a.Log.WarnContext(ctx, "policies not refreshed, repeating", slog.Any("reason", err))
 		}
-		if err := a.chaseOnce(ctx); err != nil && ctx.Err() == nil {
+		if err := a.chaseOnce(ctx, quiet); err != nil && ctx.Err() == nil {
 			a.metrics.failures.WithLabelValues("chase").Inc()
 			a.Log.WarnContext(ctx, "statements not settled, repeating", slog.Any("reason", err))
 		}
@@ -68,11 +70,13 @@ func (a *Agent) chase(ctx context.Context) error {
 		if err := sleep(ctx, a.Patience); err != nil {
 			return err
 		}
+		quiet = a.Patience
 	}
 }
 
-func (a *Agent) chaseOnce(ctx context.Context) error {
-	asked := a.Spool.Pending(a.Patience)
+// chaseOnce is one round over the statements that have waited for at least quiet.
+func (a *Agent) chaseOnce(ctx context.Context, quiet time.Duration) error {
+	asked := a.Spool.Pending(quiet)
 	for statements := range slices.Chunk(slices.Collect(maps.Keys(asked)), attest.MaxReceipt) {
 		reply, err := a.Bus.AskReceipts(ctx, a.Name, bus.ReceiptsRequest{Statements: statements})
 		if err != nil {
