@@ -291,7 +291,7 @@ func TestAfterARestoreTheStatementsAreReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the statement again", func() bool { return len(h.statements(t, o.release)) == 2 })
-	h.push(t, h.receipt(t, statement))
+	h.push(t, h.rejection(t, name, statement)) // too late for the restored coordinator
 	eventually(t, "end of the duty", func() bool { return len(p.Spool.Pending(0)) == 0 })
 	if string(p.file(t, o, "receipt.json")) != receipt {
 		t.Error("the first receipt was replaced")
