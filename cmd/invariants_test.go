@@ -17,11 +17,12 @@ func TestEveryTestNamedForAnInvariantExists(t *testing.T) {
 	}
 	there := map[string]bool{}
 	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
-	err = filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+	tree := os.DirFS("..")
+	err = fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
-		text, err := os.ReadFile(path)
+		text, err := fs.ReadFile(tree, path)
 		if err != nil {
 			return err
 		}

@@ -18,10 +18,10 @@ import (
 var errAway = fmt.Errorf("device switched off: %w", key.ErrUnavailable)
 
 // several opens releases of n versions and returns them with what is built.
-func (h *house) several(t *testing.T, from, n int) (releases []attest.Digest, builds []built) {
+func (h *house) several(t *testing.T, n int) (releases []attest.Digest, builds []built) {
 	t.Helper()
-	for i := from; i < from+n; i++ {
-		version := fmt.Sprintf("%d.0", i)
+	for i := range n {
+		version := fmt.Sprintf("%d.0", i+1)
 		builds = append(builds, build(t, version, ""))
 		releases = append(releases, h.submit(t, h.request(t, version, nil)))
 	}
@@ -44,7 +44,7 @@ func (h *house) wantAllSigned(t *testing.T, releases []attest.Digest, builds []b
 func TestTwoCoordinatorsLoseNothingAndSignNothingTwice(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{coordinators: 2})
-	releases, builds := h.several(t, 1, 12)
+	releases, builds := h.several(t, 12)
 	for _, key := range h.Rebuilders {
 		for i, release := range releases {
 			h.publish(t, key.Name(), h.statement(t, release, key, builds[i]))
@@ -56,7 +56,7 @@ func TestTwoCoordinatorsLoseNothingAndSignNothingTwice(t *testing.T) {
 func TestTheHouseGoesOnWhereItStoppedAfterEachPartyRestarts(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{})
-	releases, builds := h.several(t, 1, 3)
+	releases, builds := h.several(t, 3)
 	h.stopCoordinator()
 	for i, release := range releases {
 		h.voteAll(t, release, builds[i]) // the bus keeps them
@@ -83,7 +83,7 @@ func TestTheReasonTellsThatTheDeviceIsAway(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{})
 	h.device.fail(errAway)
-	releases, builds := h.several(t, 1, 1)
+	releases, builds := h.several(t, 1)
 	h.voteAll(t, releases[0], builds[0])
 	h.await(t, releases[0], "logged, with the reason", func(s *status) bool {
 		return s.State == string(coordinator.Logged) && strings.Contains(s.Reason, "device switched off")
@@ -95,7 +95,7 @@ func TestTheReasonTellsThatTheDeviceIsAway(t *testing.T) {
 func TestNothingIsLostWhenTheBusRestarts(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{})
-	releases, builds := h.several(t, 1, 2)
+	releases, builds := h.several(t, 2)
 	for i, release := range releases {
 		h.publish(t, "rebuilder-1", h.statement(t, release, h.Rebuilders[0], builds[i]))
 	}
@@ -137,7 +137,7 @@ func TestNothingIsLostWhenTheDatabaseCrashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHouse(t, houseOptions{dsn: dsn, coordinators: 2})
-	releases, builds := h.several(t, 1, 6)
+	releases, builds := h.several(t, 6)
 	crash := func() {
 		if err := postgres.Crash(); err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -123,10 +124,9 @@ func (c *Coordinator) Receipts(ctx context.Context, rebuilder string, r bus.Rece
 	reply := bus.ReceiptsReply{Envelopes: rejections}
 	receipt := attest.Receipt{Coordinator: c.key.Name(), Rebuilder: rebuilder}
 	for _, d := range r.Statements {
-		switch dispositions[d] {
-		case Counted:
+		if at := dispositions[d]; at == Counted {
 			receipt.Counted = append(receipt.Counted, d)
-		case Late, Contradicts:
+		} else if at == Late || at == Contradicts {
 			receipt.Late = append(receipt.Late, d)
 		}
 	}
@@ -150,7 +150,7 @@ func (c *Coordinator) Receipts(ctx context.Context, rebuilder string, r bus.Rece
 func (c *Coordinator) Withdraw(ctx context.Context, r bus.WithdrawRequest) bus.WithdrawReply {
 	release, err := c.withdraw(ctx, r.Withdrawal)
 	if err != nil {
-		c.log.Warn("withdrawal refused", "reason", err)
+		c.log.WarnContext(ctx, "withdrawal refused", slog.Any("reason", err))
 		return bus.WithdrawReply{Error: answer(err)}
 	}
 	return bus.WithdrawReply{Release: release}
@@ -185,6 +185,6 @@ func (c *Coordinator) withdraw(ctx context.Context, e *attest.Envelope) (attest.
 		return attest.Digest{}, err
 	}
 	c.metrics.withdrawn.Inc()
-	c.log.Warn("release withdrawn", "release", w.Release, "role", w.Role, "by", w.By, "reason", w.Reason)
+	c.log.WarnContext(ctx, "release withdrawn", slog.Any("release", w.Release), slog.Any("role", w.Role), slog.Any("by", w.By), slog.Any("reason", w.Reason))
 	return w.Release, nil
 }

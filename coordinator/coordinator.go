@@ -184,7 +184,7 @@ func (c *Coordinator) run(ctx context.Context, l *loop) error {
 			return ctx.Err()
 		case err != nil:
 			c.metrics.failures.WithLabelValues(string(l.topic)).Inc()
-			c.log.Warn("work failed, repeating", "topic", l.topic, "reason", err, "pause", pause)
+			c.log.WarnContext(ctx, "work failed, repeating", slog.Any("topic", l.topic), slog.Any("reason", err), slog.Any("pause", pause))
 			timer.Reset(jitter(pause))
 			pause = min(2*pause, longPause)
 		default:
@@ -226,7 +226,7 @@ func (c *Coordinator) retrying(ctx context.Context, what string, work func(conte
 		if err == nil || answer(err).Kind != bus.KindUnavailable {
 			return err
 		}
-		c.log.Warn("waiting for the database or the bus", "for", what, "reason", err)
+		c.log.WarnContext(ctx, "waiting for the database or the bus", slog.Any("for", what), slog.Any("reason", err))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

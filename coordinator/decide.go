@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"time"
 
@@ -153,7 +154,7 @@ func (c *Coordinator) conclude(ctx context.Context, cases []Undecided, results [
 	}
 	c.metrics.decided.Add(float64(len(decided) - len(left)))
 	for _, release := range left {
-		c.log.Warn("decision not stored: lease lost, or withdrawn meanwhile", "release", release)
+		c.log.WarnContext(ctx, "decision not stored: lease lost, or withdrawn meanwhile", slog.Any("release", release))
 	}
 	return nil
 }
@@ -223,7 +224,7 @@ func (c *Coordinator) undecideAll(ctx context.Context, cases []Undecided, why er
 	reason := "the vote set is closed, but the signer has not decided: " + withoutDigests(attest.CleanReason(why.Error()))
 	for _, u := range cases {
 		c.metrics.undecided.WithLabelValues(string(kind)).Inc()
-		c.log.Warn("no decision", "release", u.Release, "kind", kind, "reason", why)
+		c.log.WarnContext(ctx, "no decision", slog.Any("release", u.Release), slog.Any("kind", kind), slog.Any("reason", why))
 		expire := attest.At(now) > u.Case.Opening.Deadline.Add(policy.Grace)
 		if err := c.unlessFenced(c.store.Undecide(ctx, u.Release, u.Fence, reason, now.Add(jitter(2*pause)), expire, expire)); err != nil {
 			return err
@@ -236,7 +237,7 @@ func (c *Coordinator) undecideAll(ctx context.Context, cases []Undecided, why er
 // the lease now does what is left to do.
 func (c *Coordinator) unlessFenced(err error) error {
 	if errors.Is(err, ErrFenced) {
-		c.log.Info("lease lost to another worker", "reason", err)
+		c.log.Info("lease lost to another worker", slog.Any("reason", err))
 		return nil
 	}
 	return err

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 
 	"github.com/reprosign/reprosign/attest"
@@ -52,7 +53,7 @@ func (c *Coordinator) logEquivocations(ctx context.Context) error {
 				return err
 			}
 			c.metrics.equivocations.Inc()
-			c.log.Warn("equivocation logged", "operator", p.Operator, "release", p.Release)
+			c.log.WarnContext(ctx, "equivocation logged", slog.Any("operator", p.Operator), slog.Any("release", p.Release))
 		}
 	}
 }

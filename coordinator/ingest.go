@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
@@ -101,7 +102,7 @@ var errUnstorable = errors.New("statement could not be stored; the coordinator's
 // ingestSingly finds the statement for which a batch was refused, so that one
 // unforeseen statement does not stop all that come behind it.
 func (c *Coordinator) ingestSingly(ctx context.Context, batch []Incoming, why error) ([]Disposition, error) {
-	c.log.Error("storing a batch of statements failed, trying one by one", "statements", len(batch), "reason", why)
+	c.log.ErrorContext(ctx, "storing a batch of statements failed, trying one by one", slog.Any("statements", len(batch)), slog.Any("reason", why))
 	dispositions := make([]Disposition, len(batch))
 	for i, in := range batch {
 		one, err := c.store.Ingest(ctx, []Incoming{in})
@@ -111,7 +112,7 @@ func (c *Coordinator) ingestSingly(ctx context.Context, batch []Incoming, why er
 		case errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
 			return nil, err
 		default:
-			c.log.Error("statement could not be stored", "statement", in.Statement, "rebuilder", in.Rebuild.Rebuilder, "reason", err)
+			c.log.ErrorContext(ctx, "statement could not be stored", slog.Any("statement", in.Statement), slog.Any("rebuilder", in.Rebuild.Rebuilder), slog.Any("reason", err))
 			dispositions[i] = unstorable
 		}
 	}
@@ -198,7 +199,7 @@ func (c *Coordinator) dispose(r *checked, d Disposition, answers map[string]*att
 		receipt.Counted = append(receipt.Counted, r.statement)
 	case Late, Contradicts:
 		if d == Contradicts {
-			c.log.Warn("equivocation recorded", "rebuilder", r.rebuilder, "release", r.incoming.Rebuild.Release)
+			c.log.Warn("equivocation recorded", slog.Any("rebuilder", r.rebuilder), slog.Any("release", r.incoming.Rebuild.Release))
 		}
 		receipt.Late = append(receipt.Late, r.statement)
 	case AfterDeadline:
@@ -244,7 +245,7 @@ func (c *Coordinator) reject(ctx context.Context, results []checked, at attest.T
 			}
 		}
 		c.metrics.rejected.WithLabelValues(string(j.Code)).Inc()
-		c.log.Warn("statement rejected", "rebuilder", j.Rebuilder, "statement", j.Statement, "code", j.Code, "reason", j.Reason)
+		c.log.WarnContext(ctx, "statement rejected", slog.Any("rebuilder", j.Rebuilder), slog.Any("statement", j.Statement), slog.Any("code", j.Code), slog.Any("reason", j.Reason))
 		rejections = append(rejections, j)
 	}
 	if len(rejections) == 0 {
@@ -273,7 +274,7 @@ func (c *Coordinator) sendReceipts(ctx context.Context, answers map[string]*atte
 		receipt.Issued = at
 		sealed, err := receipt.Seal(c.key)
 		if err != nil {
-			c.log.Error("sealing a receipt failed", "rebuilder", rebuilder, "reason", err)
+			c.log.ErrorContext(ctx, "sealing a receipt failed", slog.Any("rebuilder", rebuilder), slog.Any("reason", err))
 			continue
 		}
 		c.send(ctx, rebuilder, sealed)
@@ -283,6 +284,6 @@ func (c *Coordinator) sendReceipts(ctx context.Context, answers map[string]*atte
 // send pushes receipts or rejections. What gets lost here the agent asks for.
 func (c *Coordinator) send(ctx context.Context, rebuilder string, sealed ...*attest.Envelope) {
 	if err := c.bus.PublishReceipt(ctx, rebuilder, sealed...); err != nil && ctx.Err() == nil {
-		c.log.Warn("pushing a receipt failed, the agent will ask for it", "rebuilder", rebuilder, "reason", err)
+		c.log.WarnContext(ctx, "pushing a receipt failed, the agent will ask for it", slog.Any("rebuilder", rebuilder), slog.Any("reason", err))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (c *Coordinator) refresh(ctx context.Context) error {
 	now := c.trust.Newest()
 	c.metrics.policyExpires.Set(float64(now.Expires))
 	if now.Serial != before {
-		c.log.Info("policy in force", "serial", now.Serial, "policy", now.Digest)
+		c.log.InfoContext(ctx, "policy in force", slog.Any("serial", now.Serial), slog.Any("policy", now.Digest))
 	}
 	return nil
 }

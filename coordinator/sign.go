@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -68,16 +69,16 @@ func (c *Coordinator) signJob(ctx context.Context, j Job) error {
 	switch {
 	case err == nil:
 		c.metrics.signed.Inc()
-		c.log.Info("release signed", "release", j.Release, "certificate", j.Certificate, "signatures", len(made.Signatures))
+		c.log.InfoContext(ctx, "release signed", slog.Any("release", j.Release), slog.Any("certificate", j.Certificate), slog.Any("signatures", len(made.Signatures)))
 		return nil
 	case lost, errors.Is(err, ErrFenced), errors.Is(err, ErrTooLate):
-		c.log.Warn("signatures not stored", "release", j.Release, "certificate", j.Certificate, "reason", err)
+		c.log.WarnContext(ctx, "signatures not stored", slog.Any("release", j.Release), slog.Any("certificate", j.Certificate), slog.Any("reason", err))
 		return nil
 	case errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
 		return err
 	}
 	c.metrics.unsigned.WithLabelValues(string(answer(err).Kind)).Inc()
-	c.log.Warn("no signature", "release", j.Release, "certificate", j.Certificate, "reason", err)
+	c.log.WarnContext(ctx, "no signature", slog.Any("release", j.Release), slog.Any("certificate", j.Certificate), slog.Any("reason", err))
 	now, timeErr := c.store.Now(ctx)
 	if timeErr != nil {
 		return timeErr
@@ -126,7 +127,7 @@ func (c *Coordinator) finish(ctx context.Context, made Made) error {
 		if !errors.Is(err, ErrUnavailable) {
 			return err
 		}
-		c.log.Warn("signatures not stored yet, repeating", "release", made.Job.Release, "reason", err)
+		c.log.WarnContext(ctx, "signatures not stored yet, repeating", slog.Any("release", made.Job.Release), slog.Any("reason", err))
 		select {
 		case <-ctx.Done():
 			return err

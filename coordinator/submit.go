@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -28,7 +29,7 @@ func (c *Coordinator) Submit(ctx context.Context, publisher string, r bus.Submit
 		err = bus.Errorf(bus.KindInvalid, "either a release request or a policy is wanted")
 	}
 	if err != nil {
-		c.log.Info("submission refused", "publisher", publisher, "reason", err)
+		c.log.InfoContext(ctx, "submission refused", slog.Any("publisher", publisher), slog.Any("reason", err))
 	}
 	reply.Error = answer(err)
 	return reply
@@ -90,8 +91,7 @@ func (c *Coordinator) openAttempt(ctx context.Context, s Submission, attempt int
 		return attest.Digest{}, 0, err
 	}
 	c.metrics.opened.Inc()
-	c.log.Info("release opened", "release", r.ID, "suite", r.Suite, "source", s.Request.Source,
-		"version", s.Request.Version, "architecture", s.Request.Architecture, "attempt", attempt)
+	c.log.InfoContext(ctx, "release opened", slog.Any("release", r.ID), slog.Any("suite", r.Suite), slog.Any("source", s.Request.Source), slog.Any("version", s.Request.Version), slog.Any("architecture", s.Request.Architecture), slog.Any("attempt", attempt))
 	return r.ID, attempt, nil
 }
 

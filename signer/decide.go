@@ -2,6 +2,7 @@ package signer
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -33,12 +34,12 @@ func (s *Signer) Decide(ctx context.Context, req bus.DecideRequest) bus.DecideRe
 		if err != nil {
 			reply.Results[i].Error = answer(err)
 			s.metrics.refused.WithLabelValues("decide", string(reply.Results[i].Error.Kind)).Inc()
-			s.log.Warn("decision refused", "release", caseID(c), "reason", err)
+			s.log.WarnContext(ctx, "decision refused", slog.Any("release", caseID(c)), slog.Any("reason", err))
 			continue
 		}
 		reply.Results[i].Decision = decision
 		s.metrics.decisions.Inc()
-		s.log.Info("decided", "release", caseID(c), "decision", decision.Digest())
+		s.log.InfoContext(ctx, "decided", slog.Any("release", caseID(c)), slog.Any("decision", decision.Digest()))
 	}
 	return reply
 }
@@ -102,6 +103,7 @@ func (r *release) evaluate(claim *attest.Claim, envelopes []*attest.Envelope, at
 		return verdict, nil
 	case policy.Waiting:
 		return verdict, refusal(bus.KindNotReady, "%s", verdict.Explanation)
+	case policy.Held, policy.Conflict, policy.Expired, policy.Withdrawn:
 	}
 	return verdict, refusal(bus.KindDenied, "%s: %s", verdict.Outcome, verdict.Explanation)
 }

@@ -3,6 +3,7 @@ package signer
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -28,20 +29,20 @@ func (s *Signer) Sign(ctx context.Context, req bus.SignRequest) bus.SignReply {
 	if err != nil {
 		e := answer(err)
 		s.metrics.refused.WithLabelValues("sign", string(e.Kind)).Inc()
-		s.log.Warn("signature refused", "certificate", req.Certificate, "reason", err)
+		s.log.WarnContext(ctx, "signature refused", slog.Any("certificate", req.Certificate), slog.Any("reason", err))
 		return bus.SignReply{Error: e}
 	}
 	signatures, err := s.execute(ctx, w)
 	if err != nil {
 		s.metrics.failed.Inc()
-		s.log.Error("signing failed", "release", w.decision.Release, "certificate", req.Certificate, "reason", err)
+		s.log.ErrorContext(ctx, "signing failed", slog.Any("release", w.decision.Release), slog.Any("certificate", req.Certificate), slog.Any("reason", err))
 		return bus.SignReply{Error: answer(err)}
 	}
 	made, err := s.statement(w, signatures)
 	if err != nil {
 		return bus.SignReply{Error: answer(refusal(bus.KindInternal, "%w", err))}
 	}
-	s.log.Info("signed", "release", w.decision.Release, "certificate", req.Certificate, "signatures", len(signatures))
+	s.log.InfoContext(ctx, "signed", slog.Any("release", w.decision.Release), slog.Any("certificate", req.Certificate), slog.Any("signatures", len(signatures)))
 	return bus.SignReply{Signatures: signatures, Made: made, Certificate: w.certificate.Certificate.Binary()}
 }
 

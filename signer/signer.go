@@ -133,7 +133,7 @@ func (s *Signer) extend(chain []*attest.Envelope) error {
 			return refusal(bus.KindDenied, "policy chain: %w", err)
 		}
 		if now := s.trust.Newest(); now.Serial != before {
-			s.log.Info("policy in force", "serial", now.Serial, "policy", now.Digest)
+			s.log.Info("policy in force", slog.Any("serial", now.Serial), slog.Any("policy", now.Digest))
 		}
 	}
 	return nil

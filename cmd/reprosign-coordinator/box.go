@@ -85,13 +85,15 @@ func (b *single) keepPostgres(ctx context.Context, log *slog.Logger) error {
 			return nil
 		case <-b.postgres.Exited():
 		}
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return nil
+		default:
 		}
-		log.Error("private database ended by itself, starting it again")
+		log.ErrorContext(ctx, "private database ended by itself, starting it again")
 		if err := b.postgres.Restart(ctx); err != nil {
 			// Its own children may need a moment to see that it is gone.
-			log.Warn("private database does not start, trying again", "reason", err, "pause", pause)
+			log.WarnContext(ctx, "private database does not start, trying again", slog.Any("reason", err), slog.Any("pause", pause))
 			select {
 			case <-ctx.Done():
 			case <-time.After(pause):
@@ -166,7 +168,7 @@ func migrate(ctx context.Context, owner string, log *slog.Logger) error {
 		if !errors.Is(err, coordinator.ErrUnavailable) {
 			return err
 		}
-		log.Warn("waiting for the database", "reason", err)
+		log.WarnContext(ctx, "waiting for the database", slog.Any("reason", err))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -195,7 +197,7 @@ func (b *single) close(log *slog.Logger) {
 	}
 	if b.postgres != nil {
 		if err := b.postgres.Stop(); err != nil {
-			log.Error("stopping the private database failed", "reason", err)
+			log.Error("stopping the private database failed", slog.Any("reason", err))
 		}
 	}
 }

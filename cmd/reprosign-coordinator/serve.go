@@ -195,7 +195,7 @@ func work(ctx context.Context, s settings, trust *policy.Chain, box *single, w *
 	group.Go(func() error { return seq.Run(ctx) })
 	group.Go(func() error { return domain.Run(ctx) })
 	group.Go(func() error { return conn.ServeAPI(ctx, domain) })
-	log.Info("coordinator ready", "coordinator", s.Name, "policy", trust.Newest().Serial)
+	log.InfoContext(ctx, "coordinator ready", slog.Any("coordinator", s.Name), slog.Any("policy", trust.Newest().Serial))
 	ready()
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
