@@ -557,6 +557,14 @@ func TestBenchLatencyFromTheDecidingVoteToTheSignature(t *testing.T) {
 		all[i] = time.Duration(stored[r.String()]*1e9) - time.Duration(published[i].UnixNano())
 	}
 	slices.Sort(all)
+	for _, step := range []string{"decided_at - closed_at", "logged_at - decided_at", "signed_at - logged_at"} {
+		out, err := h.postgres.Query(t.Context(), "bench",
+			"SELECT percentile_cont(array[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM "+step+")) FROM reprosign.releases")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: p50 and p99 in seconds %s", step, strings.TrimSpace(out))
+	}
 	t.Logf("deciding vote published → signature stored, %d releases at %d/s: p50 %v, p90 %v, p99 %v, most %v",
 		n, perSecond, all[n/2], all[n*9/10], all[n*99/100], all[n-1])
 }

@@ -39,6 +39,7 @@ func benchWorld(t *testing.T, dir string, certificate *openpgp.Certificate) *evi
 		p.Issued, p.Expires = now-3600, now+30*24*3600
 		p.Suites[0].Certificates[0].Fingerprint = certificate.Fingerprint()
 		p.Publishers[0].Quota = policy.MaxQuota
+		p.Suites[0].Settle = p.Suites[0].Deadline / 2 // every rebuilder is waited for: the last vote decides
 		p.Coordinators[0].NATS = enrol(bus.RoleCoordinator, p.Coordinators[0].Key.Name())
 		p.Signers[0].NATS = enrol(bus.RoleSigner, p.Signers[0].Key.Name())
 		p.Publishers[0].NATS = enrol(bus.RolePublisher, p.Publishers[0].Key.Name())
