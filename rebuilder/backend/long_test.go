@@ -23,7 +23,7 @@ import (
 // These tests take minutes, and most need the network: a Debian mirror and a Go module proxy. Run them with -tags long.
 
 // TestDistroInfoDataEqualsTheArchives rebuilds a package of this Debian release and compares it with what Debian publishes.
-func TestDistroInfoDataEqualsTheArchives(t *testing.T) {
+func TestLongDistroInfoDataEqualsTheArchives(t *testing.T) {
 	const name = "distro-info-data"
 	apt := privateAPT(t)
 	source := apt("apt-get", "source", "--download-only", "--print-uris", name)
@@ -99,7 +99,7 @@ func privateAPT(t *testing.T) func(name string, args ...string) string {
 }
 
 // TestTxtarXBuildsEquallyOnTwoColdAgents builds the demo's Go release.
-func TestTxtarXBuildsEquallyOnTwoColdAgents(t *testing.T) {
+func TestLongTxtarXBuildsEquallyOnTwoColdAgents(t *testing.T) {
 	const mod, version = "github.com/rogpeppe/go-internal", "v1.16.0"
 	proxy, sumDB := goEnv(t, "GOPROXY"), goEnv(t, "GOSUMDB")
 	proxy, _, _ = strings.Cut(proxy, ",")
@@ -118,7 +118,7 @@ func TestTxtarXBuildsEquallyOnTwoColdAgents(t *testing.T) {
 }
 
 // TestAWrappedGoThatDropsTrimpathDiffers is the fault that the demo shows: an operator wrapped the go command.
-func TestAWrappedGoThatDropsTrimpathDiffers(t *testing.T) {
+func TestLongAWrappedGoThatDropsTrimpathDiffers(t *testing.T) {
 	cfg, job := golangJob(t, right)
 	s := newSite(t)
 	good := s.built(backend.Golang(cfg), job)
