@@ -42,14 +42,18 @@ func TestThePublisherMayHaveAsManyReleasesOpenAsItsQuota(t *testing.T) {
 func TestDissentHoldsAReleaseUntilItsDeadlineAndNothingIsSigned(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{rebuilders: 4, threshold: 3, change: func(p *policy.Policy) {
-		p.Suites[0].Deadline, p.Suites[0].Retries = 4, 0
+		p.Suites[0].Deadline, p.Suites[0].Retries = 10, 0
 	}})
 	release := h.submit(t, h.request(t, "1.0", nil))
+	h.publish(t, "rebuilder-4", h.statement(t, release, h.Rebuilders[3], build(t, "1.0", "different")))
+	// The dissent is counted first: three that agree before it would decide.
+	h.await(t, release, "reported on by the fourth", func(s *bus.ReleaseStatus) bool {
+		return slices.ContainsFunc(s.Votes, func(v bus.VoteStatus) bool { return v.Rebuilder == "rebuilder-4" && v.View == "reported" })
+	})
 	b := build(t, "1.0", "")
 	for _, key := range h.Rebuilders[:3] {
 		h.publish(t, key.Name(), h.statement(t, release, key, b))
 	}
-	h.publish(t, "rebuilder-4", h.statement(t, release, h.Rebuilders[3], build(t, "1.0", "different")))
 	s := h.awaitState(t, release, coordinator.Held)
 	if !strings.Contains(s.Reason, "more operators differ than the suite allows") {
 		t.Errorf("reason %q does not tell of the dissent", s.Reason)

@@ -91,8 +91,10 @@ func TestAReleaseWithdrawnBetweenDecisionAndSignatureIsNeverSigned(t *testing.T)
 			t.Errorf("%s is signed", a.Name)
 		}
 	}
-	if made := h.device.made.Load(); made != 2 {
-		t.Errorf("the device made %d signatures, want the other release's 2", made)
+	// A job that was claimed before the withdrawal may still reach the device:
+	// the signer learns of withdrawals only with the log. What it makes is not kept.
+	if made := h.device.made.Load(); made != 2 && made != 4 {
+		t.Errorf("the device made %d signatures, want the other release's 2, and at most those of one job in hand", made)
 	}
 }
 

@@ -106,7 +106,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	loops := map[Topic]*loop{
 		TopicPolicy:   {work: c.loadPolicies},
 		TopicTasks:    {work: c.publishTasks},
-		TopicRetry:    {work: c.openNext},
+		TopicRetry:    {work: c.openNext, due: true},
 		TopicEvaluate: {work: c.evaluate, due: true},
 		TopicDecide:   {work: c.decide, due: true},
 		TopicSign:     {work: c.sign, due: true},

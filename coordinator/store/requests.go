@@ -36,7 +36,7 @@ func (w *Writer) Submit(ctx context.Context, s coordinator.Submission, quota int
 		if err := tx.QueryRow(ctx, `
 			SELECT count(*) < $2, EXISTS (SELECT FROM requests WHERE digest = $3),
 			       EXISTS (SELECT FROM request_progress WHERE request = $3 AND wanted)
-			  FROM request_progress WHERE publisher = $1 AND open`,
+			  FROM (SELECT FROM request_progress WHERE publisher = $1 AND open LIMIT $2) AS counted`,
 			s.Request.Publisher, quota, s.Digest[:]).Scan(&open, &known, &wanted); err != nil {
 			return err
 		}
@@ -72,10 +72,9 @@ func insertRequest(ctx context.Context, tx pgx.Tx, s coordinator.Submission, enc
 			s.Digest[:], s.Claim.Salt[:], s.Claim.Set[:])
 	}
 	exec(b, `INSERT INTO request_progress (request, publisher) VALUES ($1::bytea, $2)`, s.Digest[:], r.Publisher)
-	if err := send(ctx, tx, b); err != nil {
-		return err
-	}
-	return notify(ctx, tx, coordinator.TopicRetry)
+	// No notification: whoever submits opens the first attempt right away. After
+	// a crash in between, the next look at what is wanted does.
+	return send(ctx, tx, b)
 }
 
 // Unopened returns requests whose next attempt must be opened, with the number
