@@ -68,7 +68,7 @@ func TestOneAdminOrThePublisherMayWithdrawAndNobodyElse(t *testing.T) {
 	}
 }
 
-func TestAReleaseWithdrawnBetweenDecisionAndSignatureIsNeverSigned(t *testing.T) {
+func TestAReleaseWithdrawnBetweenDecisionAndSignatureKeepsNoSignature(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{})
 	h.device.fail(errAway)
