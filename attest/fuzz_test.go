@@ -84,6 +84,7 @@ func FuzzArtifactsParseEncodeIsIdentityOrRefused(f *testing.F) {
 func FuzzVerifierKeyParseEncodeIsIdentityOrRefused(f *testing.F) {
 	f.Add(edKey(f, "alpha", 1).String())
 	f.Add(p256Key(f, "signer", 2).String())
+	f.Add(witnessKey(f, "witness.example.net", 7).String())
 	f.Fuzz(func(t *testing.T, s string) {
 		k, err := attest.ParseVerifierKey(s)
 		if err != nil {

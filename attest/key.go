@@ -17,8 +17,9 @@ import (
 // signed-note signature types.
 type Algorithm byte
 
-// The two algorithms of the design: ECDSA P-256 with SHA-256 for opening and
-// statement keys (stock cosign recomputes their log leaves), Ed25519 for all others.
+// The two algorithms of statements: ECDSA P-256 with SHA-256 for opening and
+// statement keys (stock cosign recomputes their log leaves), Ed25519 for all
+// others. Witnesses have keys of a third kind, [Cosignature].
 const (
 	Ed25519   Algorithm = 0x01
 	ECDSAP256 Algorithm = 0x02
@@ -31,6 +32,8 @@ func (a Algorithm) String() string {
 		return "Ed25519"
 	case ECDSAP256:
 		return "ECDSA P-256"
+	case Cosignature:
+		return "Ed25519 cosignature"
 	}
 	return fmt.Sprintf("algorithm %#x", byte(a))
 }
@@ -53,7 +56,7 @@ const p256Point = 65
 type VerifierKey struct {
 	name string
 	alg  Algorithm
-	raw  string // Ed25519: 32 bytes; P-256: SubjectPublicKeyInfo
+	raw  string // Ed25519 and cosignature: 32 bytes; P-256: SubjectPublicKeyInfo
 	ec   *ecdsa.PublicKey
 }
 
@@ -94,6 +97,8 @@ func ParseVerifierKey(s string) (VerifierKey, error) {
 	switch body := data[1:]; Algorithm(data[0]) {
 	case Ed25519:
 		k, err = NewVerifierKey(name, ed25519.PublicKey(body))
+	case Cosignature:
+		k, err = NewCosignatureKey(name, ed25519.PublicKey(body))
 	case ECDSAP256:
 		point, ok := strings.CutPrefix(string(body), string(p256Prefix))
 		if !ok || len(point) != p256Point {
@@ -125,9 +130,14 @@ func (k VerifierKey) Algorithm() Algorithm { return k.alg }
 func (k VerifierKey) IsZero() bool { return k.alg == 0 }
 
 // Fingerprint identifies the bare key whatever it is called: a key must occur
-// once in a policy, under all names and roles.
+// once in a policy, under all names and roles. A witness's key has the
+// fingerprint of the same Ed25519 key in any other role.
 func (k VerifierKey) Fingerprint() Digest {
-	return SHA256(append([]byte{byte(k.alg)}, k.raw...))
+	alg := k.alg
+	if alg == Cosignature {
+		alg = Ed25519
+	}
+	return SHA256(append([]byte{byte(alg)}, k.raw...))
 }
 
 // Public returns the bare public key: ed25519.PublicKey or *ecdsa.PublicKey.
@@ -216,6 +226,9 @@ func NewSigningKey(name string, signer crypto.Signer) (SigningKey, error) {
 func (k SigningKey) Sign(message []byte) ([]byte, error) {
 	if k.signer == nil {
 		return nil, errors.New("signing without a key")
+	}
+	if k.alg == Cosignature {
+		return nil, fmt.Errorf("signing as %q: a witness's key signs checkpoints only", k.name)
 	}
 	var signature []byte
 	var err error
