@@ -11,7 +11,7 @@ import (
 // Check reports why the policy is not valid (docs/spec/policy.md, "Validity").
 // The error says which entry to change.
 func (p Policy) Check() error {
-	for _, check := range []func() error{p.checkHead, p.checkAdmins, p.checkLog, p.checkParties, p.checkKeys, p.checkSuites} {
+	for _, check := range []func() error{p.checkHead, p.checkAdmins, p.checkLog, p.checkWitnesses, p.checkParties, p.checkKeys, p.checkSuites} {
 		if err := check(); err != nil {
 			return fmt.Errorf("policy: %w", err)
 		}
@@ -62,6 +62,12 @@ func (p Policy) checkLog() error {
 	}
 	if p.Log.Key.Name() != p.Log.Origin {
 		return malformed("log: key is named %q, want the origin %q", p.Log.Key.Name(), p.Log.Origin)
+	}
+	if p.Log.Operator == "" {
+		return nil
+	}
+	if err := attest.CheckName(p.Log.Operator); err != nil {
+		return fmt.Errorf("log: operator: %w", err)
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package policy_test
 
 import (
+	"crypto/ed25519"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,9 +99,42 @@ var breaches = map[string]struct {
 		}
 		p.Suites[0].MaxDissent, p.Insecure = 2, true
 	}, "max_dissent 2"},
-	"negative dissent":  {func(p *policy.Policy) { p.Suites[0].MaxDissent = -1 }, "max_dissent -1"},
-	"isolation unknown": {func(p *policy.Policy) { p.Suites[0].MinIsolation = "some" }, "not a known level"},
-	"isolation none":    {func(p *policy.Policy) { p.Suites[0].MinIsolation = attest.IsolationNone }, "needs an insecure policy"},
+	"log's operator": {func(p *policy.Policy) { p.Log.Operator = "The Log" }, "log: operator"},
+	"witnesses, but who runs the log": {func(p *policy.Policy) {
+		p.Witnesses = policy.Witnesses{Quorum: 1, Keys: []policy.Witness{witness("w", "w")}}
+	}, "log: operator is missing"},
+	"quorum of no witness":       {witnesses(1), "witnesses: 0 entries"},
+	"no quorum":                  {witnesses(0, witness("w", "w")), "quorum 0 of 1 keys"},
+	"quorum above the witnesses": {witnesses(2, witness("w", "w")), "quorum 2 of 1 keys"},
+	"too many witnesses":         {witnesses(1, slices.Repeat([]policy.Witness{witness("w", "w")}, 16)...), "16 entries, 1 to 15"},
+	"witness without operator":   {witnesses(1, witness("w", "")), `witness "w": operator`},
+	"witness twice":              {witnesses(1, witness("w", "w"), witness("w", "w")), `witness "w": its name or its key is there twice`},
+	"witness under two names": {func(p *policy.Policy) {
+		again := must(attest.NewCosignatureKey("again", witness("w", "w").Key.Public().(ed25519.PublicKey)))
+		witnesses(1, witness("w", "w"), policy.Witness{Key: again, Operator: "again"})(p)
+	}, `witness "again": its name or its key is there twice`},
+	"witness with another kind of key": {witnesses(1, policy.Witness{Key: edKey("w", "w").VerifierKey, Operator: "w"}), "key is Ed25519, want"},
+	"the log as its own witness": {func(p *policy.Policy) {
+		own := must(attest.NewCosignatureKey("w", p.Log.Key.Public().(ed25519.PublicKey)))
+		witnesses(1, policy.Witness{Key: own, Operator: "w"})(p)
+	}, `witness "w" has the same key as log "log.example.org"`},
+	"a rebuilder as a witness": {func(p *policy.Policy) {
+		own := must(attest.NewCosignatureKey("w", p.Rebuilders[0].Key.Public().(ed25519.PublicKey)))
+		witnesses(1, policy.Witness{Key: own, Operator: "w"})(p)
+	}, `rebuilder "alpha" has the same key as witness "w"`},
+	"a cosignature key that votes": {func(p *policy.Policy) { p.Rebuilders[0].Key = witness("alpha", "w").Key }, `rebuilder "alpha": key is`},
+	"negative age of checkpoints":  {func(p *policy.Policy) { p.Suites[0].MaxCheckpointAge = -1 }, "max_checkpoint_age -1s"},
+	"checkpoints of last month":    {func(p *policy.Policy) { p.Suites[0].MaxCheckpointAge = 30 * 86400 }, "1s to 168h allowed"},
+	"negative dissent":             {func(p *policy.Policy) { p.Suites[0].MaxDissent = -1 }, "max_dissent -1"},
+	"isolation unknown":            {func(p *policy.Policy) { p.Suites[0].MinIsolation = "some" }, "not a known level"},
+	"isolation none":               {func(p *policy.Policy) { p.Suites[0].MinIsolation = attest.IsolationNone }, "needs an insecure policy"},
+}
+
+// witnesses gives a policy witnesses.
+func witnesses(quorum int, keys ...policy.Witness) func(*policy.Policy) {
+	return func(p *policy.Policy) {
+		p.Log.Operator, p.Witnesses = "example", policy.Witnesses{Keys: keys, Quorum: quorum}
+	}
 }
 
 // swapped exchanges two different neighbours, as hasty fingers do.

@@ -45,6 +45,12 @@ func ecKey(name, seed string) attest.SigningKey {
 	})
 }
 
+// witness is a witness whose key follows from its name.
+func witness(name, operator string) policy.Witness {
+	public := edKey(name, "witness "+name).Public().(ed25519.PublicKey)
+	return policy.Witness{Key: must(attest.NewCosignatureKey(name, public)), Operator: operator}
+}
+
 func nkey(seed string) string {
 	return once("nkey "+seed, func() string {
 		sum := sha256.Sum256([]byte("nkey " + seed))

@@ -16,11 +16,21 @@ type holder struct {
 	nats string           // empty if the role has no NATS key
 }
 
+// Roles whose keys sign nothing on NATS.
+const (
+	roleLog     = "log"
+	roleWitness = "witness"
+	roleAdmin   = "admin"
+)
+
 // holders lists every key of the policy.
 func (p Policy) holders() []holder {
-	list := []holder{{"log", p.Log.Key, attest.Ed25519, ""}}
+	list := []holder{{roleLog, p.Log.Key, attest.Ed25519, ""}}
+	for _, w := range p.Witnesses.Keys {
+		list = append(list, holder{roleWitness, w.Key, attest.Cosignature, ""})
+	}
 	for _, k := range p.Admins.Keys {
-		list = append(list, holder{"admin", k, attest.Ed25519, ""})
+		list = append(list, holder{roleAdmin, k, attest.Ed25519, ""})
 	}
 	for _, c := range p.Coordinators {
 		list = append(list, holder{"coordinator", c.Key, attest.ECDSAP256, c.NATS})
@@ -55,7 +65,7 @@ func (p Policy) checkKeys() error {
 		if h.key.Algorithm() != h.alg {
 			return malformed("%s: key is %v, want %v", who, h.key.Algorithm(), h.alg)
 		}
-		if h.role != "log" {
+		if h.role != roleLog && h.role != roleWitness { // those are named as C2SP has it
 			if err := attest.CheckName(h.key.Name()); err != nil {
 				return fmt.Errorf("%s: %w", h.role, err)
 			}
@@ -67,7 +77,7 @@ func (p Policy) checkKeys() error {
 		if err := once(h.key.Fingerprint(), who); err != nil {
 			return err
 		}
-		if h.role == "log" || h.role == "admin" {
+		if h.role == roleLog || h.role == roleWitness || h.role == roleAdmin {
 			continue
 		}
 		nkey, err := parseNKey(h.nats)

@@ -22,6 +22,9 @@ const (
 	MaxEntries = 1024
 	// MaxCertificates bounds the certificates of a suite, old and new ones together.
 	MaxCertificates = 8
+	// MaxWitnesses bounds the witnesses: with the log's own, the signatures under a
+	// checkpoint stay within the 16 that every C2SP reader must take.
+	MaxWitnesses = 15
 	// MaxQuota bounds the releases that a publisher may have open at one time.
 	MaxQuota = 1_000_000
 	// MaxListed bounds the statements of one rebuilder that a verdict lists: two
@@ -32,6 +35,11 @@ const (
 	MaxValidity = 366 * 24 * time.Hour
 	// MaxDeadline is the longest time that a suite may wait for its rebuilders.
 	MaxDeadline = 90 * 24 * time.Hour
+	// DefaultMaxCheckpointAge is how old a signer's view of the log may be in a
+	// suite that does not say so itself.
+	DefaultMaxCheckpointAge = time.Hour
+	// LongestCheckpointAge bounds what a suite may say.
+	LongestCheckpointAge = 7 * 24 * time.Hour
 	// MaxRetries bounds the attempts after the first.
 	MaxRetries = attest.MaxAttempts - 1
 	// Grace is how long after its deadline a release whose quorum is complete

@@ -38,6 +38,7 @@ type Policy struct {
 	Serial       uint64        `json:"serial"`  // counts from 1
 	Signers      []Party       `json:"signers"` // statement keys, ECDSA P-256
 	Suites       []Suite       `json:"suites"`
+	Witnesses    Witnesses     `json:"witnesses,omitzero"` // absent: the log is unwitnessed
 }
 
 // Admins are those who sign policies, and how many of them must.
@@ -46,11 +47,12 @@ type Admins struct {
 	Threshold int                  `json:"threshold"`
 }
 
-// Log is the evidence log: its origin, a bare host name, and its checkpoint
-// key (Ed25519), whose name is the origin.
+// Log is the evidence log: its origin, a bare host name, its checkpoint key
+// (Ed25519), whose name is the origin, and who runs it.
 type Log struct {
-	Key    attest.VerifierKey `json:"key"`
-	Origin string             `json:"origin"`
+	Key      attest.VerifierKey `json:"key"`
+	Operator string             `json:"operator,omitzero"` // required where there are witnesses
+	Origin   string             `json:"origin"`
 }
 
 // Party is a coordinator or a signer: a verifier key, whose name is the
@@ -95,19 +97,20 @@ const UseArtifacts Use = "artifacts"
 
 // Suite is one repository line with its own rules. Durations are in seconds.
 type Suite struct {
-	Backends     []string         `json:"backends"`
-	Certificates []Certificate    `json:"certificates"`
-	Deadline     Seconds          `json:"deadline"`
-	Kinds        []string         `json:"kinds"` // artifact kinds allowed
-	MaxDissent   int              `json:"maxDissent"`
-	MinIsolation attest.Isolation `json:"minIsolation"`
-	Mode         Mode             `json:"mode"`
-	Name         string           `json:"name"`
-	Rebuilders   []string         `json:"rebuilders"`
-	Recipes      []attest.Digest  `json:"recipes,omitzero"` // if set, only these (SHA-256 of the executable of a command recipe)
-	Retries      int              `json:"retries"`          // further attempts after the first
-	Settle       Seconds          `json:"settle"`
-	Threshold    int              `json:"threshold"` // n: operators that must agree
+	Backends         []string         `json:"backends"`
+	Certificates     []Certificate    `json:"certificates"`
+	Deadline         Seconds          `json:"deadline"`
+	Kinds            []string         `json:"kinds"`                     // artifact kinds allowed
+	MaxCheckpointAge Seconds          `json:"maxCheckpointAge,omitzero"` // of what the signer has seen of the log; see [Suite.CheckpointAge]
+	MaxDissent       int              `json:"maxDissent"`
+	MinIsolation     attest.Isolation `json:"minIsolation"`
+	Mode             Mode             `json:"mode"`
+	Name             string           `json:"name"`
+	Rebuilders       []string         `json:"rebuilders"`
+	Recipes          []attest.Digest  `json:"recipes,omitzero"` // if set, only these (SHA-256 of the executable of a command recipe)
+	Retries          int              `json:"retries"`          // further attempts after the first
+	Settle           Seconds          `json:"settle"`
+	Threshold        int              `json:"threshold"` // n: operators that must agree
 }
 
 // Certificate names an OpenPGP certificate by the fingerprint of its signing key.

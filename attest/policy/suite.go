@@ -78,6 +78,10 @@ func (s *Suite) checkTimes() error {
 	if s.Settle < 0 || s.Settle > s.Deadline {
 		return malformed("settle time %v, 0s to the deadline of %v allowed", s.Settle, s.Deadline)
 	}
+	const oldest = Seconds(LongestCheckpointAge / time.Second)
+	if s.MaxCheckpointAge < 0 || s.MaxCheckpointAge > oldest {
+		return malformed("max_checkpoint_age %v, 1s to %v allowed", s.MaxCheckpointAge, oldest)
+	}
 	if s.Retries < 0 || s.Retries > MaxRetries {
 		return malformed("%d retries, 0 to %d allowed", s.Retries, MaxRetries)
 	}

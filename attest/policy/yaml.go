@@ -21,6 +21,7 @@ type document struct {
 	Insecure     bool                `json:"insecure,omitzero"`
 	Admins       Admins              `json:"admins"`
 	Log          Log                 `json:"log"`
+	Witnesses    Witnesses           `json:"witnesses,omitzero"`
 	Coordinators []Party             `json:"coordinators"`
 	Signers      []Party             `json:"signers"`
 	Publishers   []Publisher         `json:"publishers"`
@@ -38,19 +39,20 @@ type rebuilderDocument struct {
 }
 
 type suiteDocument struct {
-	Name         string           `json:"name"`
-	Mode         Mode             `json:"mode"`
-	Threshold    int              `json:"threshold"`
-	Rebuilders   []string         `json:"rebuilders"`
-	MaxDissent   int              `json:"max_dissent"`
-	Settle       *duration        `json:"settle"` // what has no safe default is required
-	Deadline     duration         `json:"deadline"`
-	Retries      int              `json:"retries"`
-	MinIsolation attest.Isolation `json:"min_isolation"`
-	Backends     []string         `json:"backends"`
-	Recipes      []attest.Digest  `json:"recipes,omitzero"`
-	Kinds        []string         `json:"kinds"`
-	Certificates []Certificate    `json:"certificates"`
+	Name             string           `json:"name"`
+	Mode             Mode             `json:"mode"`
+	Threshold        int              `json:"threshold"`
+	Rebuilders       []string         `json:"rebuilders"`
+	MaxDissent       int              `json:"max_dissent"`
+	Settle           *duration        `json:"settle"` // what has no safe default is required
+	Deadline         duration         `json:"deadline"`
+	Retries          int              `json:"retries"`
+	MaxCheckpointAge *duration        `json:"max_checkpoint_age,omitzero"`
+	MinIsolation     attest.Isolation `json:"min_isolation"`
+	Backends         []string         `json:"backends"`
+	Recipes          []attest.Digest  `json:"recipes,omitzero"`
+	Kinds            []string         `json:"kinds"`
+	Certificates     []Certificate    `json:"certificates"`
 }
 
 // duration is typed as in Go, 90s, 30m or 1h30m, in whole seconds.
@@ -81,6 +83,7 @@ func ParseYAML(data []byte) (Policy, error) {
 	p := Policy{
 		Admins: d.Admins, Coordinators: d.Coordinators, Expires: d.Expires, Insecure: d.Insecure, Issued: d.Issued,
 		Log: d.Log, Previous: d.Previous, Publishers: d.Publishers, Serial: d.Serial, Signers: d.Signers,
+		Witnesses: d.Witnesses,
 	}
 	for _, r := range d.Rebuilders {
 		p.Rebuilders = append(p.Rebuilders, Rebuilder{
@@ -93,11 +96,18 @@ func ParseYAML(data []byte) (Policy, error) {
 			return Policy{}, fmt.Errorf("reading policy: suite %q: %w", clip(s.Name),
 				malformed("settle is missing: how long n that agree wait for the others, 0s for not at all"))
 		}
-		p.Suites = append(p.Suites, Suite{
+		suite := Suite{
 			Backends: s.Backends, Certificates: s.Certificates, Deadline: Seconds(s.Deadline), Kinds: s.Kinds,
 			MaxDissent: s.MaxDissent, MinIsolation: s.MinIsolation, Mode: s.Mode, Name: s.Name, Rebuilders: s.Rebuilders,
 			Recipes: s.Recipes, Retries: s.Retries, Settle: Seconds(*s.Settle), Threshold: s.Threshold,
-		})
+		}
+		if age := s.MaxCheckpointAge; age != nil {
+			if suite.MaxCheckpointAge = Seconds(*age); *age == 0 {
+				return Policy{}, fmt.Errorf("reading policy: suite %q: %w", clip(s.Name),
+					malformed("max_checkpoint_age 0s; leave it out for %v", Seconds(DefaultMaxCheckpointAge/time.Second)))
+			}
+		}
+		p.Suites = append(p.Suites, suite)
 	}
 	if err := p.Check(); err != nil {
 		return Policy{}, fmt.Errorf("reading %w", err)
@@ -109,7 +119,7 @@ func ParseYAML(data []byte) (Policy, error) {
 func (p Policy) YAML() ([]byte, error) {
 	d := document{
 		Serial: p.Serial, Previous: p.Previous, Issued: p.Issued, Expires: p.Expires, Insecure: p.Insecure,
-		Admins: p.Admins, Log: p.Log, Coordinators: p.Coordinators, Signers: p.Signers, Publishers: p.Publishers,
+		Admins: p.Admins, Log: p.Log, Witnesses: p.Witnesses, Coordinators: p.Coordinators, Signers: p.Signers, Publishers: p.Publishers,
 	}
 	for _, r := range p.Rebuilders {
 		d.Rebuilders = append(d.Rebuilders, rebuilderDocument{
@@ -118,12 +128,16 @@ func (p Policy) YAML() ([]byte, error) {
 		})
 	}
 	for _, s := range p.Suites {
-		settle := duration(s.Settle)
-		d.Suites = append(d.Suites, suiteDocument{
+		settle, age := duration(s.Settle), duration(s.MaxCheckpointAge)
+		suite := suiteDocument{
 			Name: s.Name, Mode: s.Mode, Threshold: s.Threshold, Rebuilders: s.Rebuilders, MaxDissent: s.MaxDissent,
 			Settle: &settle, Deadline: duration(s.Deadline), Retries: s.Retries, MinIsolation: s.MinIsolation,
 			Backends: s.Backends, Recipes: s.Recipes, Kinds: s.Kinds, Certificates: s.Certificates,
-		})
+		}
+		if age != 0 {
+			suite.MaxCheckpointAge = &age
+		}
+		d.Suites = append(d.Suites, suite)
 	}
 	data, err := json.Marshal(d)
 	if err != nil {

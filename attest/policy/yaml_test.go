@@ -16,6 +16,16 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// goldens are policies in both forms. Those without witnesses must stay what
+// they were before there were any, to the byte.
+var goldens = []struct {
+	yaml, json string
+	policy     func() policy.Policy
+}{
+	{goldenYAML, goldenJSON, golden},
+	{"testdata/witnessed.yaml", "testdata/witnessed.json", goldenWitnessed},
+}
+
 const goldenYAML, goldenJSON = "testdata/policy.yaml", "testdata/policy.json"
 
 // golden is a policy that uses every member.
@@ -25,6 +35,18 @@ func golden() policy.Policy {
 	p.Rebuilders[1].Architectures = []string{"amd64", "386"} // a word that looks like a number
 	p.Suites[0].Recipes = []attest.Digest{digest("executable")}
 	p.Suites[0].Settle = 5400
+	return p
+}
+
+// goldenWitnessed is the golden policy with what came later: witnesses, and
+// the age of checkpoints.
+func goldenWitnessed() policy.Policy {
+	p := golden()
+	p.Log.Operator = "example"
+	p.Witnesses = policy.Witnesses{Quorum: 2, Keys: []policy.Witness{
+		witness("witness.example.com/w1", "one"), witness("two", "two"), witness("three", "three"),
+	}}
+	p.Suites[0].MaxCheckpointAge = 600
 	return p
 }
 
@@ -39,30 +61,32 @@ func read(t testing.TB, name string) []byte {
 
 func TestYAMLAndJSONSayTheSame(t *testing.T) {
 	t.Parallel()
-	p := golden()
-	yaml, json := must(p.YAML()), must(p.Encode())
-	if *update {
-		for name, data := range map[string][]byte{goldenYAML: yaml, goldenJSON: json} {
-			if err := os.WriteFile(name, data, 0o600); err != nil {
-				t.Fatal(err)
+	for _, g := range goldens {
+		p := g.policy()
+		yaml, json := must(p.YAML()), must(p.Encode())
+		if *update {
+			for name, data := range map[string][]byte{g.yaml: yaml, g.json: json} {
+				if err := os.WriteFile(name, data, 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
-	if diff := cmp.Diff(string(read(t, goldenYAML)), string(yaml)); diff != "" {
-		t.Errorf("YAML (-golden +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(string(read(t, goldenJSON)), string(json)); diff != "" {
-		t.Errorf("JSON (-golden +got):\n%s", diff)
-	}
-	fromYAML, err := policy.ParseYAML(yaml)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := must(fromYAML.Encode()); !bytes.Equal(got, json) {
-		t.Errorf("the YAML says %s, want %s", got, json)
-	}
-	if got := must(must(policy.Parse(json)).YAML()); !bytes.Equal(got, yaml) {
-		t.Errorf("the JSON says\n%s\nwant\n%s", got, yaml)
+		if diff := cmp.Diff(string(read(t, g.yaml)), string(yaml)); diff != "" {
+			t.Errorf("%s (-golden +got):\n%s", g.yaml, diff)
+		}
+		if diff := cmp.Diff(string(read(t, g.json)), string(json)); diff != "" {
+			t.Errorf("%s (-golden +got):\n%s", g.json, diff)
+		}
+		fromYAML, err := policy.ParseYAML(yaml)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := must(fromYAML.Encode()); !bytes.Equal(got, json) {
+			t.Errorf("%s says %s, want %s", g.yaml, got, json)
+		}
+		if got := must(must(policy.Parse(json)).YAML()); !bytes.Equal(got, yaml) {
+			t.Errorf("%s says\n%s\nwant\n%s", g.json, got, yaml)
+		}
 	}
 }
 
@@ -91,6 +115,7 @@ func TestYAMLIsReadStrictly(t *testing.T) {
 		"duration in a number": {"settle: 1h30m", "settle: 5400", "settle"},
 		"fraction of a second": {"settle: 1h30m", "settle: 1.5s", "whole seconds"},
 		"settle missing":       {"  settle: 1h30m\n", "", "settle is missing"},
+		"no checkpoint age":    {"retries: 2", "retries: 2\n  max_checkpoint_age: 0s", "leave it out for 1h"},
 		"time without zone":    {`"2023-11-14T22:13:20Z"`, "2023-11-14T22:13:20", "2006-01-02T15:04:05Z"},
 		"time with a fraction": {`"2023-11-14T22:13:20Z"`, "2023-11-14T22:13:20.0Z", "2006-01-02T15:04:05Z"},
 		"a date alone":         {`"2023-11-14T22:13:20Z"`, "2023-11-14", "2006-01-02T15:04:05Z"},
@@ -152,6 +177,7 @@ func TestDurationsAreShort(t *testing.T) {
 func FuzzPolicyParseEncodeIsIdentityOrRefused(f *testing.F) {
 	good := read(f, goldenJSON)
 	f.Add(good)
+	f.Add(read(f, "testdata/witnessed.json"))
 	f.Add(bytes.Replace(good, []byte(`"serial":2`), []byte(`"serial":2.0`), 1))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := policy.Parse(data)
