@@ -28,7 +28,7 @@ var owners = map[string][]string{
 	"github.com/nats-io/nats-server/v2":  {"internal/box"},
 	"github.com/nats-io/nats.go":         {"internal/bus"},
 	"github.com/pressly/goose/v3":        {"coordinator/store", "migrations"},
-	"github.com/spf13/cobra":             {"cmd"},
+	"github.com/spf13/cobra":             {"cmd", "internal/program"},
 	"os/exec":                            {"cmd/reprosign-demo", "internal/box", "rebuilder/backend", "rebuilder/sandbox"},
 	module + "/internal/box/boxtest":     {}, // tests alone
 	module + "/signer/key/keytest":       {},

@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/reprosign/reprosign/internal/observe"
 )
 
 // Bounds of the public HTTP server.
@@ -39,27 +40,10 @@ func serve(ctx context.Context, address string, handler http.Handler, log *slog.
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' own faults
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
 	log.InfoContext(ctx, "pages served", slog.String("address", "http://"+listener.Addr().String()))
 	ready()
-	select {
-	case err := <-ended:
+	if err := observe.ServeHTTP(ctx, server, listener, stopPatience); err != nil {
 		return fmt.Errorf("serving the pages: %w", err)
-	case <-ctx.Done():
-	}
-	// A context of its own: that of the process has ended.
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
-	defer cancel()
-	err = server.Shutdown(patience)
-	if err != nil {
-		err = errors.Join(err, server.Close())
-	}
-	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	if err != nil {
-		return fmt.Errorf("ending the pages: %w", err)
 	}
 	return nil
 }

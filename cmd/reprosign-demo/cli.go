@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// program is the command that people type; the demo types it for them.
-const program = "reprosign"
+// cliName is the command that people type; the demo types it for them.
+const cliName = "reprosign"
 
 // reprosign runs the command and returns its standard output without the last
 // line break. What it said on standard error is in the error.
 func (d *demo) reprosign(ctx context.Context, args ...string) (string, error) {
 	stdout, stderr, err := d.try(ctx, args...)
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, stderr)
+		return "", fmt.Errorf("%s %s: %w\n%s", cliName, strings.Join(args, " "), err, stderr)
 	}
 	return stdout, nil
 }
 
 // try is reprosign for commands that may be meant to fail.
 func (d *demo) try(ctx context.Context, args ...string) (stdout, stderr string, err error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(d.supervisor.bin, program), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(d.supervisor.bin, cliName), args...)
 	cmd.Dir = d.place.work
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "NO_COLOR=1"}
 	var out, errs bytes.Buffer

@@ -119,7 +119,7 @@ func (d *demo) hint(comment string, commands ...string) {
 	}
 }
 
-func (d *demo) programPath() string { return filepath.Join(d.supervisor.bin, program) }
+func (d *demo) programPath() string { return filepath.Join(d.supervisor.bin, cliName) }
 
 // stayOpen keeps the dashboard up until somebody interrupts the demo.
 func (d *demo) stayOpen(ctx context.Context) error {

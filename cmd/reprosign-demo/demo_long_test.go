@@ -36,7 +36,7 @@ func TestLongDemoOnceVerifiesEverything(t *testing.T) {
 	if !s.Verified || len(s.Failures) > 0 {
 		t.Errorf("exit status 0, but verified is %v, failures %v", s.Verified, s.Failures)
 	}
-	checkReleases(t, dir, filepath.Join(bin, program), s)
+	checkReleases(t, dir, filepath.Join(bin, cliName), s)
 	checkRefusals(t, s.Refusals)
 	signed := uint64(0)
 	for _, r := range s.Releases {

@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/internal/config"
-	"github.com/reprosign/reprosign/internal/observe"
+	"github.com/reprosign/reprosign/internal/program"
 	"github.com/reprosign/reprosign/rebuilder"
 )
 
@@ -29,15 +26,8 @@ type settings struct {
 	Drain   config.Duration `toml:"drain" help:"how long builds may go on after the agent was told to stop"`
 	Listen  string          `toml:"listen" help:"address for metrics and health"`
 	Replay  bool            `toml:"replay" help:"ask for all receipts again and resend what the coordinator lost; for one start after a restore"`
-	Log     struct {
-		Format string `toml:"format" help:"text or json"`
-		Level  string `toml:"level" help:"debug, info, warn or error"`
-	} `toml:"log"`
-	NATS struct {
-		URL  string `toml:"url" help:"address of the message bus"`
-		Seed string `toml:"seed" help:"file with the nkey seed"`
-		CA   string `toml:"ca" help:"file with the certificate authority of the bus"`
-	} `toml:"nats"`
+	Log     program.Log     `toml:"log"`
+	NATS    program.Bus     `toml:"nats"`
 	Sandbox struct {
 		Level    string   `toml:"level" help:"auto, bwrap, userns, uid or none"`
 		Insecure bool     `toml:"insecure" help:"permit level none; such votes never count"`
@@ -71,40 +61,21 @@ type command struct {
 
 func defaults() settings {
 	s := settings{Slots: 1, Drain: config.Duration(time.Minute)}
-	s.Log.Format, s.Log.Level = "text", "info"
+	s.Log = program.DefaultLog
 	s.Sandbox.Level = "auto"
 	s.Golang.Proxy, s.Golang.SumDB = "https://proxy.golang.org", "sum.golang.org"
 	return s
 }
 
 func newCommand(environ []string) *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:           "reprosign-rebuilder",
-		Short:         "Build releases and sign what came out",
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	cmd.Flags().StringVar(&file, "config", "", "configuration file (TOML)")
-	if err := config.Flags(cmd.Flags(), defaults()); err != nil {
-		panic(err) // a wrong tag in settings, seen at the first start
-	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s, err := config.Load(config.Source{File: file, Environ: environ, Flags: cmd.Flags()}, defaults())
-		if err != nil {
-			return err
-		}
-		if err := s.check(); err != nil {
-			return err
-		}
-		return serve(cmd.Context(), s)
-	}
-	return cmd
+	return program.Command(environ, "reprosign-rebuilder", "Build releases and sign what came out", defaults(), serve)
 }
 
 func serve(ctx context.Context, s settings) error {
-	log, err := observe.NewLogger(os.Stderr, s.Log.Format, s.Log.Level)
+	if err := s.check(); err != nil {
+		return err
+	}
+	p, err := program.New(s.Log, s.Listen)
 	if err != nil {
 		return err
 	}
@@ -120,45 +91,32 @@ func serve(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	registry := prometheus.NewRegistry()
-	var link atomic.Pointer[bus.Conn]
-	connected := observe.Check{Name: "nats", Run: func(context.Context) error {
-		if conn := link.Load(); conn == nil || !conn.Connected() {
-			return errors.New("not connected")
-		}
-		return nil
-	}}
-	return observe.Run(ctx, observe.Options{
-		Listen: s.Listen, Registry: registry, Ready: []observe.Check{connected}, Logger: log,
-	}, func(ctx context.Context, ready func()) error {
+	connect := p.Bus(bus.RoleRebuilder, s.Name)
+	return p.Run(ctx, func(ctx context.Context, ready func()) error {
 		spool, err := openSpool(s)
 		if err != nil {
 			return err
 		}
 		defer spool.Close()
-		box, err := openSandbox(ctx, s, log)
+		box, err := openSandbox(ctx, s, p.Log)
 		if err != nil {
 			return err
 		}
 		// The connection outlives ctx: a draining agent still publishes.
-		conn, err := bus.Connect(ctx, bus.Config{
-			URL: s.NATS.URL, CAFile: s.NATS.CA, SeedFile: s.NATS.Seed, Logger: log,
-			Identity: bus.Identity{Role: bus.RoleRebuilder, Name: s.Name},
-		})
+		conn, err := connect(ctx, s.NATS)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		link.Store(conn)
 		agent, err := rebuilder.New(rebuilder.Config{
 			Name: s.Name, Key: key, Trust: trust, Bus: conn, Spool: spool, Sandbox: box, Slots: s.Slots,
-			Backends: all, Timeout: time.Duration(s.Timeout), Drain: time.Duration(s.Drain), Log: log,
+			Backends: all, Timeout: time.Duration(s.Timeout), Drain: time.Duration(s.Drain), Log: p.Log,
 		})
 		if err != nil {
 			return err
 		}
-		registry.MustRegister(append(agent.Collectors(), conn.Collectors()...)...)
-		log.InfoContext(ctx, "agent ready", slog.String("rebuilder", s.Name), slog.Any("isolation", box.Level()), slog.Int("slots", s.Slots), slog.Uint64("policy", trust.Newest().Serial))
+		p.Measure(agent)
+		p.Log.InfoContext(ctx, "agent ready", slog.String("rebuilder", s.Name), slog.Any("isolation", box.Level()), slog.Int("slots", s.Slots), slog.Uint64("policy", trust.Newest().Serial))
 		ready()
 		return agent.Run(ctx)
 	})

@@ -74,7 +74,7 @@ func (c ceremony) hold(ctx context.Context, environ []string, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	device, _, err := openDevice(s, slog.New(slog.NewTextHandler(stderr, nil)))
+	device, err := openDevice(s, slog.New(slog.NewTextHandler(stderr, nil)))
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/reprosign/reprosign/attest/openpgp"
 	"github.com/reprosign/reprosign/internal/config"
 	"github.com/reprosign/reprosign/signer"
@@ -18,28 +16,28 @@ import (
 )
 
 // openDevice opens the one device that is configured.
-func openDevice(s settings, log *slog.Logger) (key.Device, []prometheus.Collector, error) {
+func openDevice(s settings, log *slog.Logger) (key.Device, error) {
 	switch {
 	case s.NetHSM.URL != "" && s.Softkey.Directory != "":
-		return nil, nil, errors.New("both a NetHSM and software keys are configured; choose one")
+		return nil, errors.New("both a NetHSM and software keys are configured; choose one")
 	case s.NetHSM.URL != "":
 		trust, err := nethsm.ParseTrust(s.NetHSM.Trust)
 		if err != nil {
-			return nil, nil, fmt.Errorf("setting nethsm.trust: %w", err)
+			return nil, fmt.Errorf("setting nethsm.trust: %w", err)
 		}
 		device, err := nethsm.Open(nethsm.Config{
 			URL: s.NetHSM.URL, Trust: trust, User: s.NetHSM.User, Passphrase: passphrase(s.NetHSM.Passphrase),
 			Workers: s.NetHSM.Workers, Logger: log,
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		return device, device.Collectors(), nil
+		return device, nil
 	case s.Softkey.Directory != "":
 		device, err := softkey.Open(softkey.Config{Directory: s.Softkey.Directory, Insecure: s.Softkey.Insecure})
-		return device, nil, err
+		return device, err
 	}
-	return nil, nil, errors.New("no device is configured; set nethsm.url, or softkey.directory for development")
+	return nil, errors.New("no device is configured; set nethsm.url, or softkey.directory for development")
 }
 
 // passphrase reads the operator's passphrase each time it is needed, so that it

@@ -2,36 +2,25 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"os"
-	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/internal/config"
-	"github.com/reprosign/reprosign/internal/observe"
+	"github.com/reprosign/reprosign/internal/program"
 	"github.com/reprosign/reprosign/signer"
 )
 
 // settings are the signer's; deploy/config/signer.toml explains each.
 type settings struct {
-	Name   string `toml:"name" help:"name of the statement key in the policy"`
-	Policy string `toml:"policy" help:"file with the pinned, signed policy"`
-	Key    string `toml:"key" help:"file with the statement key"`
-	Listen string `toml:"listen" help:"address for metrics and health"`
-	Log    struct {
-		Format string `toml:"format" help:"text or json"`
-		Level  string `toml:"level" help:"debug, info, warn or error"`
-	} `toml:"log"`
-	NATS struct {
-		URL  string `toml:"url" help:"address of the message bus"`
-		Seed string `toml:"seed" help:"file with the nkey seed"`
-		CA   string `toml:"ca" help:"file with the certificate authority of the bus"`
-	} `toml:"nats"`
+	Name   string      `toml:"name" help:"name of the statement key in the policy"`
+	Policy string      `toml:"policy" help:"file with the pinned, signed policy"`
+	Key    string      `toml:"key" help:"file with the statement key"`
+	Listen string      `toml:"listen" help:"address for metrics and health"`
+	Log    program.Log `toml:"log"`
+	NATS   program.Bus `toml:"nats"`
 	NetHSM struct {
 		URL        string `toml:"url" help:"address of the NetHSM"`
 		Trust      string `toml:"trust" help:"sha256:<pin>, system or insecure-plain-http"`
@@ -55,37 +44,19 @@ type certificate struct {
 
 func defaults() settings {
 	var s settings
-	s.Log.Format, s.Log.Level = "text", "info"
+	s.Log = program.DefaultLog
 	s.NetHSM.Workers = 2
 	return s
 }
 
 func newCommand(environ []string) *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:           "reprosign-signer",
-		Short:         "Decide which releases may be signed, and have the device sign them",
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	cmd.Flags().StringVar(&file, "config", "", "configuration file (TOML)")
-	if err := config.Flags(cmd.Flags(), defaults()); err != nil {
-		panic(err) // a wrong tag in settings, seen at the first start
-	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s, err := config.Load(config.Source{File: file, Environ: environ, Flags: cmd.Flags()}, defaults())
-		if err != nil {
-			return err
-		}
-		return serve(cmd.Context(), s)
-	}
+	cmd := program.Command(environ, "reprosign-signer", "Decide which releases may be signed, and have the device sign them", defaults(), serve)
 	cmd.AddCommand(certifyCommand(environ))
 	return cmd
 }
 
 func serve(ctx context.Context, s settings) error {
-	log, err := observe.NewLogger(os.Stderr, s.Log.Format, s.Log.Level)
+	p, err := program.New(s.Log, s.Listen)
 	if err != nil {
 		return err
 	}
@@ -97,18 +68,9 @@ func serve(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	registry := prometheus.NewRegistry()
-	var link atomic.Pointer[bus.Conn]
-	connected := observe.Check{Name: "nats", Run: func(context.Context) error {
-		if conn := link.Load(); conn == nil || !conn.Connected() {
-			return errors.New("not connected")
-		}
-		return nil
-	}}
-	return observe.Run(ctx, observe.Options{
-		Listen: s.Listen, Registry: registry, Ready: []observe.Check{connected}, Logger: log,
-	}, func(ctx context.Context, ready func()) error {
-		device, collectors, err := openDevice(s, log)
+	connect := p.Bus(bus.RoleSigner, s.Name)
+	return p.Run(ctx, func(ctx context.Context, ready func()) error {
+		device, err := openDevice(s, p.Log)
 		if err != nil {
 			return err
 		}
@@ -118,22 +80,21 @@ func serve(ctx context.Context, s settings) error {
 			return err
 		}
 		service, err := signer.New(signer.Config{
-			Trust: trust, Key: statementKey, Certificates: certificates, Now: time.Now, Log: log,
+			Trust: trust, Key: statementKey, Certificates: certificates, Now: time.Now, Log: p.Log,
 		})
 		if err != nil {
 			return err
 		}
-		conn, err := bus.Connect(ctx, bus.Config{
-			URL: s.NATS.URL, CAFile: s.NATS.CA, SeedFile: s.NATS.Seed, Logger: log,
-			Identity: bus.Identity{Role: bus.RoleSigner, Name: s.Name},
-		})
+		conn, err := connect(ctx, s.NATS)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		link.Store(conn)
-		registry.MustRegister(append(append(collectors, service.Collectors()...), conn.Collectors()...)...)
-		log.InfoContext(ctx, "signer ready", slog.Uint64("policy", trust.Newest().Serial), slog.Int("certificates", len(certificates)))
+		if counted, ok := device.(program.Measured); ok {
+			p.Measure(counted)
+		}
+		p.Measure(service)
+		p.Log.InfoContext(ctx, "signer ready", slog.Uint64("policy", trust.Newest().Serial), slog.Int("certificates", len(certificates)))
 		ready()
 		return conn.ServeSigner(ctx, service)
 	})

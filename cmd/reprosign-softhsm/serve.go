@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/reprosign/reprosign/internal/observe"
 	"github.com/reprosign/reprosign/signer/nethsm/nethsmtest"
 )
 
@@ -100,23 +101,7 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if _, err := fmt.Fprintf(stdout, "listening %s %s\n", url, trust); err != nil {
 		return errors.Join(fmt.Errorf("printing the address: %w", err), listener.Close())
 	}
-	return serveUntilDone(ctx, server, listener)
-}
-
-func serveUntilDone(ctx context.Context, server *http.Server, listener net.Listener) error {
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serving: %w", err)
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTimeout)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		_ = server.Close() // the requests that did not finish in time are given up
-	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+	if err := observe.ServeHTTP(ctx, server, listener, graceTimeout); err != nil {
 		return fmt.Errorf("serving: %w", err)
 	}
 	return nil

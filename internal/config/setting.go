@@ -53,6 +53,10 @@ func walk(v reflect.Value, path string, secret bool) []setting {
 		if !field.IsExported() || name == "-" {
 			continue
 		}
+		if field.Anonymous && name == "" { // its settings are those of the struct around it, as in TOML
+			all = append(all, walk(v.Field(i), path, secret)...)
+			continue
+		}
 		if name == "" {
 			name = strings.ToLower(field.Name)
 		}

@@ -92,25 +92,17 @@ func serve(ctx context.Context, o Options, h *health) (stop func() error, err er
 		WriteTimeout:      responseTimeout,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	go func() { ended <- ServeHTTP(serving, server, listener, httpPatience) }()
 	o.Logger.InfoContext(ctx, "metrics and health served", slog.String("address", listener.Addr().String()))
 	if o.Listening != nil {
 		o.Listening(listener.Addr())
 	}
 	return func() error {
-		// A context of its own: that of the process has ended.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpPatience)
-		defer cancel()
-		err := server.Shutdown(ctx)
-		if err != nil {
-			err = errors.Join(err, server.Close())
-		}
-		if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, served)
-		}
-		if err != nil {
-			return fmt.Errorf("ending metrics and health: %w", err)
+		end()
+		if err := <-ended; err != nil {
+			return fmt.Errorf("serving metrics and health: %w", err)
 		}
 		return nil
 	}, nil

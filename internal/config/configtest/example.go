@@ -50,6 +50,10 @@ func absent(settings reflect.Type, given map[string]any) []string {
 	var missing []string
 	for field := range settings.Fields() {
 		name := field.Tag.Get("toml")
+		if field.Anonymous && name == "" {
+			missing = append(missing, absent(field.Type, given)...)
+			continue
+		}
 		value, ok := given[name]
 		if !ok {
 			missing = append(missing, name)
