@@ -82,7 +82,7 @@ func (a *app) checkSignatures(p draft, previous string) error {
 func (a *app) explain(p policy.Policy) {
 	a.print("Policy %d is in force from %v until %v.", p.Serial, p.Issued, p.Expires)
 	a.print("A change takes %d of %s: %s.", p.Admins.Threshold, count(len(p.Admins.Keys), "admin"), keyNames(p.Admins.Keys))
-	a.print("Decisions are logged at %s.", p.Log.Origin)
+	a.print("Decisions are logged at %s%s.", p.Log.Origin, witnessesOf(&p))
 	a.print("Releases are opened by %s and decided by %s.", partyNames(p.Coordinators), partyNames(p.Signers))
 	for i := range p.Publishers {
 		b := &p.Publishers[i]
@@ -105,6 +105,18 @@ func (a *app) explain(p policy.Policy) {
 	}
 }
 
+// witnessesOf says who must have cosigned the log.
+func witnessesOf(p *policy.Policy) string {
+	if p.Witnesses.IsZero() {
+		return ", without witnesses"
+	}
+	names := make([]string, len(p.Witnesses.Keys))
+	for i, w := range p.Witnesses.Keys {
+		names[i] = fmt.Sprintf("%s (%s)", w.Key.Name(), w.Operator)
+	}
+	return fmt.Sprintf(" by %s, cosigned by %d of %s: %s", p.Log.Operator, p.Witnesses.Quorum, count(len(names), "witness"), strings.Join(names, ", "))
+}
+
 // unwise lists what is valid but may surprise.
 func unwise(p policy.Policy, now attest.Time) []string {
 	var w []string
@@ -119,6 +131,14 @@ func unwise(p policy.Policy, now attest.Time) []string {
 		add("the policy expires in %d days; its successor must be signed before", (p.Expires-now)/(24*60*60))
 	case now < p.Issued:
 		add("the policy is not in force before %v", p.Issued)
+	}
+	switch {
+	case p.Witnesses.IsZero():
+		add("the log has no witnesses: every verdict will say unwitnessed")
+	case !p.Witnessed():
+		add("%d witnesses may all be of %s or of one other operator: every verdict will say unwitnessed", p.Witnesses.Quorum, p.Log.Operator)
+	case p.Witnesses.Quorum == len(p.Witnesses.Keys):
+		add("all %d witnesses must cosign: one that is away stops every release", p.Witnesses.Quorum)
 	}
 	if len(p.Admins.Keys) == p.Admins.Threshold {
 		add("all admins must sign: the loss of one key ends the policy's renewal")
@@ -166,8 +186,11 @@ func times(n int) string {
 }
 
 func count(n int, what string) string {
-	if n == 1 {
+	switch {
+	case n == 1:
 		return "1 " + what
+	case strings.HasSuffix(what, "ss"):
+		return fmt.Sprintf("%d %ses", n, what)
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -23,6 +23,9 @@ type newPolicy struct {
 	AdminThreshold  int
 	Admins          []string
 	Origin, Log     string
+	LogOperator     string
+	Witnesses       []newWitness
+	WitnessQuorum   int
 	Coordinators    []newParty
 	Signers         []newParty
 	Publishers      []newParty
@@ -38,11 +41,15 @@ type newPolicy struct {
 // newParty is a party's verifier key and public nkey, or words in their place.
 type newParty struct{ Name, Key, NATS string }
 
+// newWitness is a witness's verifier key and who runs it.
+type newWitness struct{ Key, Operator string }
+
 // newFlags are the flags of policy new as they were typed.
 type newFlags struct {
 	admins, coordinators, signers, publishers, rebuilders, backends, kinds []string
-	log, suite, architecture, certificate                                  string
-	threshold                                                              int
+	witnesses                                                              []string
+	log, logOperator, suite, architecture, certificate                     string
+	threshold, quorum                                                      int
 	insecure                                                               bool
 }
 
@@ -74,6 +81,9 @@ What is not given has a placeholder in capitals, which reprosign policy check re
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.admins, "admin", nil, "verifier key of an admin; may be given several times")
 	flags.StringVar(&f.log, "log", "", "verifier key of the log, named by its origin")
+	flags.StringVar(&f.logOperator, "log-operator", "", "who runs the log; needed with --witness")
+	flags.StringArrayVar(&f.witnesses, "witness", nil, "verifier key and operator of a witness; may be given several times")
+	flags.IntVar(&f.quorum, "witness-quorum", 0, "witnesses that must cosign (default more than half)")
 	flags.StringArrayVar(&f.coordinators, "coordinator", nil, "verifier key and nkey of a coordinator; may be given several times")
 	flags.StringArrayVar(&f.signers, "signer", nil, "verifier key and nkey of a signer; may be given several times")
 	flags.StringArrayVar(&f.publishers, "publisher", nil, "verifier key and nkey of a publisher; may be given several times")
@@ -108,6 +118,9 @@ func (f *newFlags) fill(now attest.Time) (newPolicy, error) {
 		}
 		p.Log, p.Origin = key.String(), key.Name()
 	}
+	if err := f.fillWitnesses(&p); err != nil {
+		return p, err
+	}
 	for _, s := range orPlaceholders(f.admins, "ADMIN", 2) {
 		party, err := parseParty("admin", s)
 		if err != nil {
@@ -139,6 +152,30 @@ func (f *newFlags) fill(now attest.Time) (newPolicy, error) {
 		p.Threshold = len(p.Rebuilders)/2 + 1
 	}
 	return p, nil
+}
+
+// fillWitnesses reads the witnesses, a verifier key and an operator each.
+func (f *newFlags) fillWitnesses(p *newPolicy) error {
+	for _, s := range f.witnesses {
+		text, operator, ok := strings.Cut(s, ",")
+		key, err := attest.ParseVerifierKey(text)
+		switch {
+		case err != nil:
+			return usage(fmt.Errorf("--witness: %w", err))
+		case key.Algorithm() != attest.Cosignature:
+			return usagef("--witness: %s is %v, not a witness's key, as reprosign keygen witness prints it", key.Name(), key.Algorithm())
+		case !ok:
+			return usagef("--witness: %s: name its operator behind a comma", key.Name())
+		}
+		p.Witnesses = append(p.Witnesses, newWitness{key.String(), operator})
+	}
+	if len(p.Witnesses) > 0 && f.logOperator == "" {
+		return usagef("--witness needs --log-operator: it says which witnesses are not the log's own")
+	}
+	if p.LogOperator, p.WitnessQuorum = f.logOperator, f.quorum; f.quorum == 0 {
+		p.WitnessQuorum = len(p.Witnesses)/2 + 1
+	}
+	return nil
 }
 
 // orPlaceholders returns what was given, or n words in capitals that are no keys.

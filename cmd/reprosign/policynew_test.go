@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/policy"
 )
 
@@ -19,6 +22,16 @@ func reprosign(t *testing.T, args ...string) string {
 		t.Fatalf("reprosign %s: exit status %d\n%s", strings.Join(args, " "), code, stderr.String())
 	}
 	return strings.TrimSpace(stdout.String())
+}
+
+// witness returns the verifier key of a witness whose seed nobody needs.
+func witness(t *testing.T, name string) string {
+	t.Helper()
+	k, err := attest.NewCosignatureKey(name, evidencetest.Ed25519("witness "+name).Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k.String()
 }
 
 func TestNewPolicyWithAllKeysIsValid(t *testing.T) {
@@ -40,6 +53,9 @@ func TestNewPolicyWithAllKeysIsValid(t *testing.T) {
 		}
 		if insecure {
 			args = append(args, "--insecure")
+		} else {
+			args = append(args, "--log-operator", "press", "--witness-quorum", "2",
+				"--witness", witness(t, "w.example.net/one")+",one", "--witness", witness(t, "two")+",two", "--witness", witness(t, "three")+",three")
 		}
 		p, err := policy.ParseYAML([]byte(reprosign(t, args...)))
 		if err != nil {
@@ -48,6 +64,9 @@ func TestNewPolicyWithAllKeysIsValid(t *testing.T) {
 		suite, err := p.Suite("testing")
 		if err != nil {
 			t.Fatal(err)
+		}
+		if p.Witnessed() == insecure || p.Witnesses.IsZero() != insecure {
+			t.Errorf("witnesses from the template: %+v", p.Witnesses)
 		}
 		if p.Insecure != insecure || p.Admins.Threshold != 2 || p.Log.Origin != "log.example.org" || suite.Threshold != 2 ||
 			!slices.Equal(suite.Rebuilders, []string{"gamma", "delta", "epsilon"}) || !slices.Equal(suite.Backends, []string{"debian", "golang"}) ||
