@@ -62,7 +62,14 @@ import (
 //
 // Once a case is Agreed on a set, no further statement of anybody can make it
 // Agreed on another one.
-func Evaluate(c Case, at attest.Time) Verdict {
+//
+// The clock is the caller's own word. What the log's witnesses say of time is
+// for [Confirm].
+func Evaluate(c Case, at attest.Time) Verdict { return evaluate(c, at, c.Opening.Opened) }
+
+// evaluate is Evaluate, but that a key must have been valid since a time, not
+// later than the opening's.
+func evaluate(c Case, at, since attest.Time) Verdict {
 	suite, err := c.lawful()
 	if err != nil && !c.withdrawn() {
 		return Verdict{Outcome: Conflict, Explanation: "the policy does not admit this release: " + err.Error()}
@@ -70,7 +77,7 @@ func Evaluate(c Case, at attest.Time) Verdict {
 	if err != nil {
 		return Verdict{Outcome: Withdrawn, Explanation: headWithdrawn}
 	}
-	t := newTally(&c, suite, at)
+	t := newTally(&c, suite, at, since)
 	t.count()
 	v := t.verdict()
 	t.judge(&v)

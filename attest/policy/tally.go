@@ -12,6 +12,7 @@ type tally struct {
 	c     *Case
 	suite *Suite
 	at    attest.Time
+	since attest.Time // when keys must have been valid already
 	why   why
 
 	invited   []*Rebuilder
@@ -85,9 +86,9 @@ type accepted struct {
 	set       attest.Digest // of a vote
 }
 
-func newTally(c *Case, suite *Suite, at attest.Time) *tally {
+func newTally(c *Case, suite *Suite, at, since attest.Time) *tally {
 	t := &tally{
-		c: c, suite: suite, at: at, lapse: math.MaxInt64,
+		c: c, suite: suite, at: at, since: since, lapse: math.MaxInt64,
 		invited: c.Policy.Invited(suite, c.Request.Architecture),
 	}
 	t.operators = make([]operator, 0, len(t.invited))
@@ -101,7 +102,7 @@ func newTally(c *Case, suite *Suite, at attest.Time) *tally {
 		}
 		s := &t.seats[i]
 		s.operator, s.lapsed = at, t.at >= r.ValidUntil
-		if r.ValidFrom > c.Opening.Opened {
+		if r.ValidFrom > since {
 			s.lapsed = true // for this release it never was valid
 		}
 		if !s.lapsed {
@@ -147,7 +148,7 @@ func (t *tally) refusal(v *Vote, seat int) string {
 		return "names another release"
 	case seat < 0:
 		return "its rebuilder is not invited"
-	case t.invited[seat].ValidFrom > t.c.Opening.Opened || t.invited[seat].ValidUntil <= t.c.Opening.Opened:
+	case t.invited[seat].ValidFrom > t.since || t.invited[seat].ValidUntil <= t.c.Opening.Opened:
 		return "its key was not valid when the release was opened"
 	case v.Outcome != attest.Built:
 		return ""
