@@ -38,7 +38,9 @@ type API interface {
 // that panics answers with KindInternal.
 func (c *Conn) ServeAPI(ctx context.Context, api API) error {
 	serve := func(name, subject string, atOnce int, handle handler) endpoint {
-		return endpoint{name, subject, handle, MaxRequest, atOnce, MaxAPITime - 10*time.Second}
+		return endpoint{
+			name: name, subject: subject, handle: handle, limit: MaxRequest, atOnce: atOnce, time: MaxAPITime - 10*time.Second, asker: RoleSigner,
+		}
 	}
 	return c.serveMicro(ctx, micro.Config{
 		Name: apiName, Version: apiVersion, Description: "release requests, their status, and receipts",
@@ -93,12 +95,17 @@ const maxSignerRequests = 4
 // ServeSigner answers coordinators until ctx ends; signers share the requests.
 func (c *Conn) ServeSigner(ctx context.Context, signer Signer) error {
 	const patience = MaxSignerTime - 10*time.Second
+	serve := func(name, subject string, handle handler) endpoint {
+		return endpoint{
+			name: name, subject: subject, handle: handle, limit: MaxMessage, atOnce: maxSignerRequests, time: patience, asker: RoleCoordinator,
+		}
+	}
 	return c.serveQueue(ctx, signerQueue, []endpoint{
-		{"decide", subjectDecide, respond(MaxMessage,
+		serve("decide", subjectDecide, respond(MaxMessage,
 			func(ctx context.Context, _ string, q DecideRequest) DecideReply { return signer.Decide(ctx, q) },
-			func(DecideReply) *Error { return nil }), MaxMessage, maxSignerRequests, patience},
-		{"sign", subjectSign, respond(MaxMessage,
+			func(DecideReply) *Error { return nil })),
+		serve("sign", subjectSign, respond(MaxMessage,
 			func(ctx context.Context, _ string, q SignRequest) SignReply { return signer.Sign(ctx, q) },
-			func(r SignReply) *Error { return r.Error }), MaxMessage, maxSignerRequests, patience},
+			func(r SignReply) *Error { return r.Error })),
 	})
 }

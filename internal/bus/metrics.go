@@ -3,7 +3,7 @@ package bus
 import "github.com/prometheus/client_golang/prometheus"
 
 // metrics count what passes one connection, by the first token of the subject
-// (task, vote, receipt, event, api, signer).
+// (task, vote, receipt, event, api, signer, log).
 type metrics struct {
 	messages     *prometheus.CounterVec // direction, topic
 	bytes        *prometheus.CounterVec // direction, topic

@@ -39,14 +39,15 @@ func PermissionsOf(id Identity) Permissions {
 			houseAPI+".CONSUMER.CREATE."+StreamReceipts+".>",
 			houseAPI+".CONSUMER.CREATE."+StreamVotes+"."+votesConsumer)
 		p.Publish = append(p.Publish, consuming(houseAPI, StreamVotes, votesConsumer)...)
-		p.Subscribe = append(p.Subscribe, "api.v1.>", "$SRV.>")
+		p.Subscribe = append(p.Subscribe, "api.v1.>", "$SRV.>", subjectLog+" "+logQueue)
 		p.Answer = MaxAPITime
 	case RoleSigner:
-		// A signer asks nobody, so it needs no inbox.
-		p.Subscribe = []string{subjectDecide + " " + signerQueue, subjectSign + " " + signerQueue}
+		// A signer asks for the log, and for the policies before its pinned one.
+		p.Publish = []string{subjectLog, subjectPolicy}
+		p.Subscribe = append(p.Subscribe, subjectDecide+" "+signerQueue, subjectSign+" "+signerQueue)
 		p.Answer = MaxSignerTime
 	case RoleRebuilder:
-		p.Publish = []string{voteSubject(id.Name), receiptsSubject(id.Name), subjectPolicy, subjectStatus, subjectWithdraw}
+		p.Publish = []string{voteSubject(id.Name), receiptsSubject(id.Name), subjectPolicy, subjectStatus, subjectWithdraw, subjectLog}
 		p.Publish = append(p.Publish, consuming(outsideAPI, StreamTasks, tasksConsumer(id.Name))...)
 		p.Publish = append(p.Publish, consuming(outsideAPI, StreamReceipts, receiptsConsumer(id.Name))...)
 	case RolePublisher:

@@ -40,6 +40,7 @@ func TestTypedCallsUnderAnothersNameAreDeniedAtOnce(t *testing.T) {
 		`"event.stable.signed"`: func(ctx context.Context) error {
 			return p.PublishEvent(ctx, bus.Event{Suite: "stable", State: "signed"})
 		},
+		`"log.v1.read"`:   func(ctx context.Context) error { _, err := p.ReadLog(ctx, bus.LogRequest{}); return err },
 		`"receipt.alpha"`: func(ctx context.Context) error { return a.PublishReceipt(ctx, "alpha", envelope(t, "r")) },
 		`"task.all.stable"`: func(ctx context.Context) error {
 			return a.PublishTask(ctx, "stable", bus.Task{Opening: envelope(t, "o"), Request: envelope(t, "r")})
@@ -80,22 +81,22 @@ func TestForbiddenSubjectsAreRefused(t *testing.T) {
 				"vote.beta", "vote.alpha.x", "receipt.alpha", "task.alpha.stable", "event.stable.signed", "api.v1.receipts.beta",
 				"api.v1.submit.press", "signer.v1.sign", "$JS.API.STREAM.DELETE.VOTES", "js.STREAM.DELETE.VOTES",
 				"js.CONSUMER.MSG.NEXT.TASKS.reb-beta", "js.CONSUMER.MSG.NEXT.RECEIPTS.rcpt-beta", "js.CONSUMER.MSG.NEXT.VOTES.coordinators",
-				"js.CONSUMER.CREATE.TASKS.mine", "js.STREAM.MSG.GET.VOTES", "$JS.ACK.TASKS.reb-beta.1.1.1.1.1", bus.Inbox(beta) + ".x", "$SYS.REQ.SERVER.PING", "$SRV.PING",
+				"js.CONSUMER.CREATE.TASKS.mine", "js.STREAM.MSG.GET.VOTES", "log.v1.write", "$JS.ACK.TASKS.reb-beta.1.1.1.1.1", bus.Inbox(beta) + ".x", "$SYS.REQ.SERVER.PING", "$SRV.PING",
 			},
-			[]string{">", "vote.>", "vote.beta", "receipt.>", "task.>", "event.>", "api.v1.>", "signer.v1.>", "_INBOX.>", bus.Inbox(beta) + ".>", "$JS.>", "$SYS.>", "_R_.>"},
+			[]string{">", "vote.>", "vote.beta", "receipt.>", "task.>", "event.>", "api.v1.>", "signer.v1.>", "log.v1.read", "log.>", "_INBOX.>", bus.Inbox(beta) + ".>", "$JS.>", "$SYS.>", "_R_.>"},
 		},
 		{
 			press,
 			[]string{
-				"vote.press", "vote.alpha", "api.v1.submit.other", "api.v1.receipts.alpha", "signer.v1.decide", "event.stable.signed",
+				"vote.press", "vote.alpha", "log.v1.read", "api.v1.submit.other", "api.v1.receipts.alpha", "signer.v1.decide", "event.stable.signed",
 				"task.all.stable", "js.CONSUMER.MSG.NEXT.TASKS.reb-alpha", "js.CONSUMER.INFO.VOTES.coordinators",
 			},
 			[]string{">", "vote.>", "task.>", "receipt.>", "api.v1.>", bus.Inbox(other) + ".>", bus.Inbox(alpha) + ".>"},
 		},
 		{
 			hsm,
-			[]string{"vote.alpha", "task.all.stable", "receipt.alpha", "event.stable.signed", "signer.v1.sign", "api.v1.status", "$JS.API.INFO", bus.Inbox(one) + ".x"},
-			[]string{">", "vote.>", "task.>", "api.v1.>", "event.>", bus.Inbox(one) + ".>", "signer.v1.>", "signer.v1.sign", "$SRV.>"},
+			[]string{"vote.alpha", "task.all.stable", "receipt.alpha", "event.stable.signed", "signer.v1.sign", "api.v1.status", "$JS.API.INFO", bus.Inbox(one) + ".x", "log.v1.write", "$SRV.PING"},
+			[]string{">", "vote.>", "task.>", "api.v1.>", "event.>", bus.Inbox(one) + ".>", "signer.v1.>", "signer.v1.sign", "$SRV.>", "log.v1.read", "_INBOX.>"},
 		},
 		{
 			one,
@@ -206,6 +207,73 @@ func TestSignerAnswersInboxesOnly(t *testing.T) {
 	}
 	if n := stream.CachedInfo().State.Msgs; n != 0 {
 		t.Errorf("the signer published %d votes", n)
+	}
+}
+
+// A signer is in the house, where nothing rewrites its reply subjects: what it
+// may ask must not let it speak as somebody else.
+func TestReaderOfTheLogCannotSpeakThroughTheAnswers(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	c, d, s, a := h.connect(t, one), h.connect(t, two), h.connect(t, hsm), h.connect(t, alpha)
+	run(t, func(ctx context.Context) error { return c.ServeLog(ctx, logOf(t, 3)) })
+	run(t, func(ctx context.Context) error { return c.ServeAPI(ctx, &fakeAPI{}) })
+	read := func(r *bus.Conn) (bus.LogReply, error) { return r.ReadLog(within(t), bus.LogRequest{}) }
+	for _, r := range []*bus.Conn{s, a} {
+		if _, err := available(t, func() (bus.LogReply, error) { return read(r) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := available(t, func() (bus.PolicyReply, error) { return s.Policies(within(t), bus.PolicyRequest{}) }); err != nil {
+		t.Fatal(err)
+	}
+	heard, err := d.Raw().SubscribeSync(bus.Inbox(two) + ".victim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Raw().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{
+		"$JS.API.STREAM.DELETE.VOTES", "$JS.API.STREAM.PURGE.TASKS", "vote.beta", "receipt.alpha", "task.all.stable",
+		"signer.v1.sign", "signer.v1.decide", "event.stable.signed", "log.v1.read", "api.v1.withdraw",
+		bus.Inbox(two) + ".victim", bus.Inbox(alpha) + ".x", "_INBOX.x",
+	} {
+		for _, r := range []*bus.Conn{s, a} {
+			for _, through := range []string{"log.v1.read", "api.v1.policy"} {
+				if err := r.Raw().PublishRequest(through, target, []byte(`{"from":0}`)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	// Answers to what came later: all of the above is done.
+	for _, r := range []*bus.Conn{s, a} {
+		if _, err := read(r); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Policies(within(t), bus.PolicyRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Raw().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := heard.Pending(); err != nil || n != 0 {
+		t.Errorf("%d answers reached the inbox of %v, %v", n, two, err)
+	}
+	js, err := jetstream.New(c.Raw())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{bus.StreamVotes, bus.StreamTasks, bus.StreamReceipts, bus.StreamEvents} {
+		stream, err := js.Stream(within(t), name)
+		if err != nil {
+			t.Fatalf("stream %s: %v", name, err)
+		}
+		if n := stream.CachedInfo().State.Msgs; n != 0 {
+			t.Errorf("stream %s holds %d messages", name, n)
+		}
 	}
 }
 

@@ -28,6 +28,8 @@ type endpoint struct {
 	limit  int
 	atOnce int
 	time   time.Duration // bounds the handling of one request
+	// asker, if set, is the one role within the house that may ask here.
+	asker Role
 }
 
 // service runs handlers for requests. Requests and replies are JSON; a problem
@@ -65,7 +67,7 @@ func (s *service) receiver(e endpoint) func(subject, reply string, data []byte) 
 	slots := make(chan struct{}, e.atOnce)
 	return func(subject, reply string, data []byte) {
 		s.conn.metrics.count(received, subject, len(data))
-		if !answerable(reply) {
+		if !e.answerable(reply) {
 			return
 		}
 		select {
@@ -94,11 +96,16 @@ func (s *service) refuse(subject, reply string) {
 	s.send(subject, &nats.Msg{Subject: reply, Data: data}, problem)
 }
 
-// answerable admits inboxes and the replies of other accounts. The reply
-// subject is the sender's word: an answer must not become a message on any
-// subject that this party happens to be allowed.
-func answerable(reply string) bool {
-	return strings.HasPrefix(reply, "_INBOX_") || strings.HasPrefix(reply, "_R_.")
+// answerable admits the replies of other accounts and inboxes, where the house
+// has one role that asks, only those of that role. The reply subject is the
+// sender's word: an answer must not become a message on any subject that this
+// party happens to be allowed.
+func (e *endpoint) answerable(reply string) bool {
+	inbox := "_INBOX_"
+	if e.asker != "" {
+		inbox += string(e.asker) + "_"
+	}
+	return strings.HasPrefix(reply, inbox) || strings.HasPrefix(reply, "_R_.")
 }
 
 func (s *service) answer(e endpoint, subject, reply string, data []byte) {

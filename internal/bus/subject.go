@@ -20,14 +20,17 @@ const (
 
 	// votesConsumer is the durable consumer that all coordinators share.
 	votesConsumer = "coordinators"
-	// signerQueue is the queue group of the signers.
+	// signerQueue is the queue group of the signers, logQueue that of the
+	// coordinators that answer for the log.
 	signerQueue = "signers"
+	logQueue    = "coordinators"
 
 	subjectPolicy   = "api.v1.policy"
 	subjectStatus   = "api.v1.status"
 	subjectWithdraw = "api.v1.withdraw"
 	subjectDecide   = "signer.v1.decide"
 	subjectSign     = "signer.v1.sign"
+	subjectLog      = "log.v1.read"
 )
 
 func taskSubject(rebuilder, suite string) string { return "task." + rebuilder + "." + suite }
