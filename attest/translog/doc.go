@@ -2,7 +2,8 @@
 // leaves, checkpoints, inclusion proofs and tile paths. It is a thin layer over
 // golang.org/x/mod/sumdb/note and tlog, which do the mathematics, and follows
 // the C2SP specifications signed-note, tlog-checkpoint, tlog-tiles and
-// tlog-proof, so that anybody's tools can read and mirror the log.
+// tlog-proof, and for witnesses tlog-cosignature, tlog-witness and tlog-policy, so
+// that anybody's tools can read, mirror and witness the log.
 //
 // # From a statement to a proof
 //
@@ -24,6 +25,15 @@
 // not prove that everybody sees the same tree; witnesses do, and their
 // cosignatures stand as further signature lines below the log's own. Lines of
 // unknown keys are skipped, as signed-note demands.
+//
+// A witness remembers the largest tree of a log that it cosigned and cosigns
+// only what provably continues it ([CheckConsistency]). Its cosignature carries
+// the time, which no party of the signing cycle can choose: [Witnesses.Time],
+// the moment by which a quorum of witnesses had cosigned, is the cycle's time.
+//
+//	_, err := translog.OpenCheckpoint(signed, logKey)
+//	…
+//	at, by, err := witnesses.Time(signed)
 //
 // The package is pure: bytes in, values out.
 package translog

@@ -20,6 +20,7 @@ var keyAlgorithms = map[string]attest.Algorithm{
 	"publisher":   attest.Ed25519,
 	"rebuilder":   attest.Ed25519,
 	"signer":      attest.ECDSAP256,
+	"witness":     attest.Cosignature,
 }
 
 func (a *app) keygenCommand() *cobra.Command {
@@ -29,7 +30,8 @@ func (a *app) keygenCommand() *cobra.Command {
 		Use:   "keygen (--role ROLE --name NAME | --nats) --out FILE",
 		Short: "Make a key",
 		Long: `Make a key: the private half goes to a new file that only you can read, the public half, which the
-policy names, to standard output. The log's key is named by its origin, a bare host name.
+policy names, to standard output. The log's key is named by its origin, a bare host name; a witness's
+by whatever tells it from all other witnesses, best a host name too.
 
 An existing file is never replaced. Make each key on the machine that will use it.`,
 		Example: `  reprosign keygen --role rebuilder --name gamma --out rebuilder.pem
@@ -43,7 +45,7 @@ An existing file is never replaced. Make each key on the machine that will use i
 			return a.generateKey(role, name, out)
 		}),
 	}
-	cmd.Flags().StringVar(&role, "role", "", "admin, coordinator, log, publisher, rebuilder or signer")
+	cmd.Flags().StringVar(&role, "role", "", "admin, coordinator, log, publisher, rebuilder, signer or witness")
 	cmd.Flags().StringVar(&name, "name", "", "name that the key signs under")
 	cmd.Flags().BoolVar(&nats, "nats", false, "make an nkey, which a party connects to the bus with")
 	cmd.Flags().StringVar(&out, "out", "", "file for the private key, which must not exist")
@@ -52,16 +54,16 @@ An existing file is never replaced. Make each key on the machine that will use i
 	cmd.MarkFlagsMutuallyExclusive("name", "nats")
 	cmd.MarkFlagsRequiredTogether("role", "name")
 	required(cmd, "out")
-	complete(cmd, "role", "admin", "coordinator", "log", "publisher", "rebuilder", "signer")
+	complete(cmd, "role", "admin", "coordinator", "log", "publisher", "rebuilder", "signer", "witness")
 	return cmd
 }
 
 func (a *app) generateKey(role, name, out string) error {
 	alg, known := keyAlgorithms[role]
 	if !known {
-		return usagef("--role is %q, must be admin, coordinator, log, publisher, rebuilder or signer", role)
+		return usagef("--role is %q, must be admin, coordinator, log, publisher, rebuilder, signer or witness", role)
 	}
-	if role != "log" { // the policy checks the origin's form
+	if role != "log" && role != "witness" { // the policy checks the form of these names
 		if err := attest.CheckName(name); err != nil {
 			return usage(fmt.Errorf("--name: %w", err))
 		}
@@ -70,7 +72,7 @@ func (a *app) generateKey(role, name, out string) error {
 	if err != nil {
 		return err
 	}
-	public, err := attest.NewVerifierKey(name, private.Public())
+	public, err := config.PublicKey(alg, name, private)
 	if err != nil {
 		return usage(fmt.Errorf("--name: %w", err))
 	}

@@ -21,7 +21,7 @@ const pemType = "PRIVATE KEY"
 // all others Ed25519.
 func GenerateKey(alg attest.Algorithm) (crypto.Signer, error) {
 	switch alg {
-	case attest.Ed25519:
+	case attest.Ed25519, attest.Cosignature:
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		return key, err
 	case attest.ECDSAP256:
@@ -30,9 +30,30 @@ func GenerateKey(alg attest.Algorithm) (crypto.Signer, error) {
 	return nil, fmt.Errorf("generating a key: unknown %v", alg)
 }
 
-// LoadKey reads the private key that signs under a name: one PKCS#8 block in
-// PEM, Ed25519 or ECDSA P-256, in a secret file or credential (ReadSecretFile).
+// PublicKey names the public half of a private key that is for an algorithm.
+// A witness's private key is an Ed25519 key like others: only its name tells.
+func PublicKey(alg attest.Algorithm, name string, private crypto.Signer) (attest.VerifierKey, error) {
+	if alg == attest.Cosignature {
+		key, err := attest.NewCosigningKey(name, private)
+		return key.VerifierKey, err
+	}
+	return attest.NewVerifierKey(name, private.Public())
+}
+
+// LoadKey reads the private key that signs statements or checkpoints under a
+// name: one PKCS#8 block in PEM, Ed25519 or ECDSA P-256, in a secret file or
+// credential (ReadSecretFile).
 func LoadKey(path, name string) (attest.SigningKey, error) {
+	return loadKey(path, name, attest.NewSigningKey)
+}
+
+// LoadWitnessKey reads the private key that cosigns under a name: the same form
+// as LoadKey's, Ed25519 only.
+func LoadWitnessKey(path, name string) (attest.SigningKey, error) {
+	return loadKey(path, name, attest.NewCosigningKey)
+}
+
+func loadKey(path, name string, named func(string, crypto.Signer) (attest.SigningKey, error)) (attest.SigningKey, error) {
 	data, err := ReadSecretFile(path)
 	if err != nil {
 		return attest.SigningKey{}, fmt.Errorf("loading the key of %q: %w", name, err)
@@ -52,7 +73,7 @@ func LoadKey(path, name string) (attest.SigningKey, error) {
 	if !ok {
 		return attest.SigningKey{}, fmt.Errorf("loading the key of %q: %s holds a key that cannot sign", name, path)
 	}
-	key, err := attest.NewSigningKey(name, signer)
+	key, err := named(name, signer)
 	if err != nil {
 		return attest.SigningKey{}, fmt.Errorf("loading the key of %q from %s: %w", name, path, err)
 	}
