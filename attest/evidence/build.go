@@ -34,13 +34,15 @@ type Logged struct {
 }
 
 // Build puts a bundle together and verifies it, with the oldest of its own
-// policies pinned: evidence that does not convince its maker is not published.
+// policies pinned and the witnesses of the release's: evidence that does not
+// convince its maker is not published.
 func Build(in Parts) (*Bundle, error) {
 	b, err := build(in)
 	if err != nil {
 		return nil, fmt.Errorf("building evidence bundle: %w", err)
 	}
-	if _, err := Verify(b, Trust{Policy: b.Policies[0]}); err != nil {
+	v := &verifier{bundle: b, trust: Trust{Policy: b.Policies[0]}, asSigner: true, report: &Report{set: b.Artifacts}}
+	if _, err := v.verify(); err != nil {
 		return nil, fmt.Errorf("building evidence bundle: %w", err)
 	}
 	return b, nil

@@ -34,15 +34,20 @@ func (v *verifier) decision() (string, error) {
 		return "", fmt.Errorf("it was made under policy %d, the release was opened under policy %d", d.PolicySerial, p.Serial)
 	case d.Blind == c.Request.ClaimPublic:
 		return "", errors.New("it says otherwise than the request whether the votes were blind")
+	case proof.Index <= v.openingIndex:
+		return "", fmt.Errorf("it stands at entry %d of the log, before its opening at entry %d", proof.Index, v.openingIndex)
 	}
 	if err := d.Decides(v.bundle.Artifacts); err != nil {
+		return "", err
+	}
+	if v.report.Seen.Decision, v.report.Witnesses, err = v.witnessed(proof.Checkpoint); err != nil {
 		return "", err
 	}
 	v.own = decided{Decision: d, digest: v.bundle.Decision.Envelope.Digest(), index: proof.Index}
 	v.report.Decision, v.report.LogIndex = d, proof.Index
 	v.report.TreeSize = v.bundle.Decision.Material.Entries[0].InclusionProof.TreeSize
-	return fmt.Sprintf("signer %s decided at %v: entry %d of %s, in a tree of %d",
-		d.Signer, d.Decided, proof.Index, v.report.Origin, v.report.TreeSize), nil
+	return fmt.Sprintf("signer %s decided at %v: entry %d of %s, in a tree of %d%s",
+		d.Signer, d.Decided, proof.Index, v.report.Origin, v.report.TreeSize, cosigners(v.report.Witnesses)), nil
 }
 
 func (v *verifier) inForce() (string, error) {
@@ -106,6 +111,9 @@ func (v *verifier) earlierDecisions() (string, error) {
 		}
 		if proof.Index >= v.own.index {
 			return "", fmt.Errorf("entry %d of the log is not earlier than the release's own decision, entry %d", proof.Index, v.own.index)
+		}
+		if _, _, err := v.witnessed(proof.Checkpoint); err != nil {
+			return "", err
 		}
 		if i > 0 && v.earlier[i-1].index >= proof.Index {
 			return "", malformed("earlier decision at entry %d is out of order or there twice", proof.Index)

@@ -9,6 +9,7 @@ import (
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/openpgp"
 	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/attest/translog"
 )
 
 // Report is what a verified bundle says. Only [Verify] makes one.
@@ -23,8 +24,12 @@ type Report struct {
 	LogIndex int64  // of the decision
 	TreeSize int64  // of the tree in which its inclusion was shown
 
-	// Unwitnessed says that nobody but the log's own key vouches for the log
-	// and for the time in the decision. It is always true: this version knows no witnesses.
+	Seen      policy.Seen            // when the witnesses saw opening and decision; zero if there are none
+	Witnesses []translog.Cosignature // who saw the decision, as many as must, in the order of their times
+
+	// Unwitnessed says that nobody but the log's own operator need be behind
+	// log and times: no witnesses are trusted, or so few that they might all be the
+	// log's own and one other's.
 	Unwitnessed bool
 	// Insecure says that a policy on the way from the pinned one is marked insecure.
 	Insecure bool
@@ -65,8 +70,11 @@ type FileSignature struct {
 // the report. They are to be shown wherever the verdict is.
 func (r *Report) Caveats() []string {
 	var c []string
-	if r.Unwitnessed {
+	switch {
+	case r.Unwitnessed && len(r.Witnesses) == 0:
 		c = append(c, "unwitnessed: only the log's own key vouches for the log, and only the signer's clock for the time")
+	case r.Unwitnessed:
+		c = append(c, "unwitnessed: those who cosigned the log may all be its own operator and one other")
 	}
 	if r.Insecure {
 		c = append(c, "insecure policy: it relaxes the rules that others rely on")

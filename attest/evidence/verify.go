@@ -23,10 +23,14 @@ func notVerified(step string, err error) error {
 // believes nothing in the bundle that does not follow from the trust. Errors
 // wrap [ErrNotVerified].
 func Verify(b *Bundle, t Trust) (*Report, error) {
-	if err := b.check(); err != nil {
+	v := &verifier{bundle: b, trust: t, report: &Report{set: b.Artifacts}}
+	return v.verify()
+}
+
+func (v *verifier) verify() (*Report, error) {
+	if err := v.bundle.check(); err != nil {
 		return nil, notVerified("bundle", err)
 	}
-	v := &verifier{bundle: b, trust: t, report: &Report{Unwitnessed: true, set: b.Artifacts}}
 	for _, step := range []struct {
 		what  string
 		check func() (detail string, err error)
@@ -43,6 +47,7 @@ func Verify(b *Bundle, t Trust) (*Report, error) {
 		{"policy in force", v.inForce},
 		{"agreement", v.agreement},
 		{"verdict", v.verdict},
+		{"witness time", v.witnessTime},
 		{"earlier decisions", v.earlierDecisions},
 		{"certificates", v.openCertificates},
 		{"signatures", v.openSignatures},
@@ -62,11 +67,17 @@ type verifier struct {
 	bundle *Bundle
 	trust  Trust
 	report *Report
+	// asSigner has the witnesses of the release's own policy count, as the
+	// signer did, not those of the pinned one.
+	asSigner bool
 
 	chain *policy.Chain
 	suite *policy.Suite
 	c     policy.Case // as it grows
 
+	witnesses policy.Witnesses // that count
+
+	openingIndex int64
 	own          decided
 	earlier      []decided
 	certificates []certificate
@@ -76,12 +87,18 @@ func (v *verifier) pin() (string, error) {
 	if v.trust.Policy == nil {
 		return "", errors.New("no policy is pinned; name a trust file")
 	}
-	chain, err := policy.Pin(v.trust.Policy)
+	chain, err := v.trust.chain()
 	if err != nil {
 		return "", err
 	}
 	v.chain = chain
-	return fmt.Sprintf("policy %d is pinned and signed by its admins", chain.Newest().Serial), nil
+	whose := ""
+	if v.witnesses = v.trust.Witnesses; !v.witnesses.IsZero() {
+		whose = fmt.Sprintf("; %d of the verifier's own %d witnesses must have seen the log", v.witnesses.Quorum, len(v.witnesses.Keys))
+	} else if v.witnesses = chain.Newest().Witnesses; !v.witnesses.IsZero() {
+		whose = fmt.Sprintf("; %d of its %d witnesses must have seen the log", v.witnesses.Quorum, len(v.witnesses.Keys))
+	}
+	return fmt.Sprintf("policy %d is pinned and signed by its admins%s", chain.Newest().Serial, whose), nil
 }
 
 // extend walks from the pinned policy to the release's. Older policies in the
@@ -118,6 +135,10 @@ func (v *verifier) extend() (string, error) {
 			claimed.PolicySerial, pinned.Serial)
 	}
 	v.c.Policy, v.report.Policy, v.report.Origin = version, version, version.Log.Origin
+	if v.asSigner {
+		v.witnesses = version.Witnesses
+	}
+	v.report.Unwitnessed = !v.witnesses.Independent(pinned.Log.Operator, version.Log.Operator)
 	v.report.Insecure = pinned.Insecure
 	for _, p := range v.chain.Since(pinned.Serial) {
 		v.report.Insecure = v.report.Insecure || p.Insecure
@@ -174,7 +195,12 @@ func (v *verifier) openingLogged() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("entry %d of %s, in a tree of %d", proof.Index, checkpoint.Origin, checkpoint.Size), nil
+	seen, by, err := v.witnessed(proof.Checkpoint)
+	if err != nil {
+		return "", err
+	}
+	v.openingIndex, v.report.Seen.Opening = proof.Index, seen
+	return fmt.Sprintf("entry %d of %s, in a tree of %d%s", proof.Index, checkpoint.Origin, checkpoint.Size, cosigners(by)), nil
 }
 
 func (v *verifier) claim() (string, error) {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
@@ -55,14 +56,14 @@ func (w Witnesses) Check() error {
 }
 
 // Independent reports whether every quorum of the witnesses, whoever makes it
-// up, has members of at least two operators other than the log's. The quorum
-// with the fewest is made up of all keys of the log's operator and of all keys
+// up, has members of at least two operators other than those of the log. The quorum
+// with the fewest is made up of all keys of the log's operators and of all keys
 // of one other operator, the one with most; a larger quorum needs a second one.
-func (w Witnesses) Independent(logOperator string) bool {
+func (w Witnesses) Independent(logOperators ...string) bool {
 	own, most := 0, 0
 	others := map[string]int{}
 	for _, k := range w.Keys {
-		if k.Operator == logOperator {
+		if slices.Contains(logOperators, k.Operator) {
 			own++
 			continue
 		}
@@ -75,6 +76,16 @@ func (w Witnesses) Independent(logOperator string) bool {
 // Witnessed reports whether the policy's witnesses are independent of the log
 // ([Witnesses.Independent]). If not, every verdict under it says "unwitnessed".
 func (p *Policy) Witnessed() bool { return p.Witnesses.Independent(p.Log.Operator) }
+
+// CheckWitnesses reports why others than the policy's own witnesses cannot
+// witness its log: they are not valid, or hold a key of the policy in another role.
+func (p Policy) CheckWitnesses(w Witnesses) error {
+	if err := w.Check(); err != nil {
+		return err
+	}
+	p.Witnesses = w
+	return p.checkKeys()
+}
 
 func (p Policy) checkWitnesses() error {
 	if err := p.Witnesses.Check(); err != nil {
