@@ -67,6 +67,7 @@ type Coordinator struct {
 	log     *slog.Logger
 	metrics *metrics
 	events  *broadcast
+	grown   *broadcast // the log has a newer checkpoint
 	batch   int
 	parties parties
 }
@@ -82,7 +83,7 @@ func New(c Config) (*Coordinator, error) {
 	}
 	return &Coordinator{
 		store: c.Store, reader: c.Reader, bus: c.Bus, prover: c.Prover, trust: c.Trust, key: c.Key, log: c.Log,
-		metrics: newMetrics(), events: newBroadcast(), batch: cmp.Or(c.Batch, ingestBatch),
+		metrics: newMetrics(), events: newBroadcast(), grown: newBroadcast(), batch: cmp.Or(c.Batch, ingestBatch),
 		parties: parties{onPolicy: c.OnPolicy, first: c.Trust.Newest().Serial},
 	}, nil
 }
@@ -125,8 +126,12 @@ func (c *Coordinator) Run(ctx context.Context) error {
 				if !ok {
 					return ctx.Err()
 				}
-				if topic == TopicEvents {
+				switch topic {
+				case TopicEvents:
 					c.events.tell()
+				case TopicLog:
+					c.grown.tell()
+				default:
 				}
 				if l := loops[topic]; l != nil {
 					l.poke()

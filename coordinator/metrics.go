@@ -4,9 +4,9 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics are what an operator of the coordinator alarms on.
 type metrics struct {
-	opened, decided, signed, withdrawn, equivocations prometheus.Counter
-	votes, rejected, undecided, unsigned, failures    *prometheus.CounterVec
-	policyExpires                                     prometheus.Gauge
+	opened, decided, signed, withdrawn, equivocations, entriesRead prometheus.Counter
+	votes, rejected, undecided, unsigned, failures                 *prometheus.CounterVec
+	policyExpires                                                  prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -23,6 +23,7 @@ func newMetrics() *metrics {
 		signed:        counter("jobs_signed_total", "Signing jobs finished."),
 		withdrawn:     counter("withdrawals_total", "Withdrawals taken."),
 		equivocations: counter("equivocations_total", "Proofs that an operator voted for two artifact sets. Alarm on any."),
+		entriesRead:   counter("log_entries_read_total", "Log entries given to those who follow the log over the bus."),
 		votes:         by("disposition", "statements_total", "Verified rebuild statements, by what the store did with them."),
 		rejected:      by("code", "rejections_total", "Messages rejected, by code."),
 		undecided:     by("kind", "decisions_refused_total", "Closed releases that the signer did not decide, by kind. Alarm on denied."),
@@ -38,7 +39,7 @@ func newMetrics() *metrics {
 func (c *Coordinator) Collectors() []prometheus.Collector {
 	m := c.metrics
 	return []prometheus.Collector{
-		m.opened, m.decided, m.signed, m.withdrawn, m.equivocations,
+		m.opened, m.decided, m.signed, m.withdrawn, m.equivocations, m.entriesRead,
 		m.votes, m.rejected, m.undecided, m.unsigned, m.failures, m.policyExpires,
 	}
 }

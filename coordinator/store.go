@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/translog"
 )
 
 // Errors of a store that its callers act on.
@@ -40,6 +41,7 @@ const (
 	TopicRetry    Topic = "retry"    // requests that need their next attempt
 	TopicEvents   Topic = "events"   // state changes to publish
 	TopicPolicy   Topic = "policy"   // a newer policy
+	TopicLog      Topic = "log"      // a newer checkpoint
 )
 
 // Store is the coordinator's memory. Every method is one transaction, safe to
@@ -124,6 +126,11 @@ type Store interface {
 	// LogEquivocation stores it.
 	UnloggedEquivocations(ctx context.Context, limit int) ([]Equivocation, error)
 	LogEquivocation(ctx context.Context, e Equivocation, entry Entry) error
+
+	// LogEntries returns the newest checkpoint, nil if there is none, and
+	// entries below it from an index on: at most limit, and at most size bytes of
+	// leaves and envelopes unless the first entry alone is larger.
+	LogEntries(ctx context.Context, from int64, limit, size int) (note []byte, entries []translog.Entry, err error)
 
 	// UnpublishedEvents returns state changes that wait for publication,
 	// oldest first; EventsPublished notes by sequence number which are out.

@@ -125,6 +125,10 @@ func (c *Coordinator) newRelease(ctx context.Context, version *policy.Version, s
 	if err != nil {
 		return NewRelease{}, err
 	}
+	// Suite and source, which names belong to, stand in the request alone.
+	if logged.Bodies[s.Digest], err = s.Envelope.Encode(); err != nil {
+		return NewRelease{}, err
+	}
 	r := NewRelease{
 		ID: sealed.Digest(), Opening: o, Envelope: sealed, Entry: logged, Suite: suite.Name,
 		Threshold: suite.Threshold, MaxDissent: suite.MaxDissent, Settle: suite.Settle.Duration(), Retries: suite.Retries,

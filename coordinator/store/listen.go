@@ -23,7 +23,7 @@ const (
 // topics lists all topics, in no order.
 var topics = []coordinator.Topic{
 	coordinator.TopicTasks, coordinator.TopicEvaluate, coordinator.TopicDecide, coordinator.TopicOutbox,
-	coordinator.TopicSign, coordinator.TopicRetry, coordinator.TopicEvents, coordinator.TopicPolicy,
+	coordinator.TopicSign, coordinator.TopicRetry, coordinator.TopicEvents, coordinator.TopicPolicy, coordinator.TopicLog,
 }
 
 // Listen sends topics as they are notified, and every topic once after each

@@ -125,6 +125,9 @@ func (w *Writer) Publish(ctx context.Context, tree coordinator.Tree, note []byte
 		if tag.RowsAffected() == 0 {
 			return sameNote(ctx, tx, tree, note)
 		}
+		if err := notify(ctx, tx, coordinator.TopicLog); err != nil {
+			return err
+		}
 		return openLogged(ctx, tx, tree.Size)
 	})
 }
