@@ -16,6 +16,7 @@ import (
 	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/openpgp"
+	"github.com/reprosign/reprosign/attest/policy"
 )
 
 func verify(tb testing.TB, r *evidencetest.Release) *evidence.Report {
@@ -82,41 +83,49 @@ func TestBundleReadsBackAndVerifies(t *testing.T) {
 	}
 }
 
-// The files were written once, by the release that introduced the format.
-// Whoever changes the format must go on reading them.
+// The files were written once, by the releases that introduced the formats.
+// Whoever changes a format must go on reading them.
 func TestEvidenceFoundYearsLaterVerifies(t *testing.T) {
-	data, err := os.ReadFile("testdata/bundle.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pinned, err := os.ReadFile("testdata/trust.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := evidence.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trust, err := evidence.ParseTrust(pinned)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := evidence.Verify(b, trust)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := evidencetest.New(t, evidencetest.Options{}).Release(t, 1)
-	for i, file := range r.Files {
-		if _, err := report.CheckFile(r.Artifacts[i].Name, bytes.NewReader(file)); err != nil {
-			t.Error(err)
+	for _, c := range []struct {
+		bundle, trust string
+		world         evidencetest.Options
+	}{
+		{"testdata/bundle.json", "testdata/trust.json", evidencetest.Options{}},
+		{"testdata/witnessed.json", "testdata/witnessed-trust.json", evidencetest.Options{Witnesses: 3}},
+	} {
+		r := evidencetest.New(t, c.world).Release(t, 1)
+		made, err := r.Bundle(t).Encode()
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	made, err := r.Bundle(t).Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(data), string(made)); diff != "" {
-		t.Errorf("bundle drifted (-pinned +made):\n%s", diff)
+		data, err := os.ReadFile(c.bundle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pinned, err := os.ReadFile(c.trust)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := evidence.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trust, err := evidence.ParseTrust(pinned)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := evidence.Verify(b, trust)
+		if err != nil {
+			t.Fatalf("%s: %v", c.bundle, err)
+		}
+		for i, file := range r.Files {
+			if _, err := report.CheckFile(r.Artifacts[i].Name, bytes.NewReader(file)); err != nil {
+				t.Errorf("%s: %v", c.bundle, err)
+			}
+		}
+		if diff := cmp.Diff(string(data), string(made)); diff != "" {
+			t.Errorf("%s drifted (-pinned +made):\n%s", c.bundle, diff)
+		}
 	}
 }
 
@@ -144,7 +153,7 @@ func TestEveryReportSaysWhatItCannotVouchFor(t *testing.T) {
 	if c := report.Caveats(); !report.Unwitnessed || len(c) != 1 || !strings.Contains(c[0], "unwitnessed") {
 		t.Errorf("caveats %q", c)
 	}
-	report = verify(t, insecure(t))
+	report = verify(t, evidencetest.New(t, evidencetest.Options{Change: func(p *policy.Policy) { p.Insecure = true }}).Release(t, 1))
 	if c := report.Caveats(); !report.Insecure || len(c) != 2 || !strings.Contains(c[1], "insecure policy") {
 		t.Errorf("caveats under an insecure policy %q", c)
 	}
@@ -394,7 +403,7 @@ func FuzzBundleParseEncodeIsIdentityOrRefused(f *testing.F) {
 }
 
 func BenchmarkVerifyBundle7Rebuilders(b *testing.B) {
-	r := evidencetest.New(b, evidencetest.Options{Rebuilders: 7, Threshold: 4}).Release(b, 1)
+	r := evidencetest.New(b, evidencetest.Options{Rebuilders: 7, Threshold: 4, Witnesses: 3}).Release(b, 1)
 	data, err := r.Bundle(b).Encode()
 	if err != nil {
 		b.Fatal(err)

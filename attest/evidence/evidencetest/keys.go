@@ -31,6 +31,16 @@ func Ed25519Key(tb testing.TB, role, name string) attest.SigningKey {
 	return k
 }
 
+// WitnessKey returns a witness's key.
+func WitnessKey(tb testing.TB, name string) attest.SigningKey {
+	tb.Helper()
+	k, err := attest.NewCosigningKey(name, Ed25519("witness "+name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
 // P256Key returns a party's ECDSA P-256 key: of a coordinator or a signer.
 func P256Key(tb testing.TB, role, name string) attest.SigningKey {
 	tb.Helper()

@@ -1,6 +1,7 @@
 package evidencetest
 
 import (
+	"bytes"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -13,6 +14,10 @@ import (
 type Log struct {
 	Key    attest.SigningKey
 	Leaves [][]byte
+	// Witnesses cosign every checkpoint, the first one at Now and each other
+	// one a second after the one before.
+	Witnesses []attest.SigningKey
+	Now       attest.Time
 
 	hashes []tlog.Hash
 }
@@ -41,7 +46,7 @@ func (l *Log) read(indexes []int64) ([]tlog.Hash, error) {
 	return out, nil
 }
 
-// Checkpoint signs the tree as it is.
+// Checkpoint signs the tree as it is, and has it cosigned.
 func (l *Log) Checkpoint(tb testing.TB) []byte {
 	tb.Helper()
 	size := int64(len(l.Leaves))
@@ -53,7 +58,21 @@ func (l *Log) Checkpoint(tb testing.TB) []byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return signed
+	return l.Cosign(tb, signed)
+}
+
+// Cosign returns a checkpoint with the cosignatures of all witnesses behind it.
+func (l *Log) Cosign(tb testing.TB, signed []byte) []byte {
+	tb.Helper()
+	cosigned := bytes.Clone(signed)
+	for i, w := range l.Witnesses {
+		line, err := translog.Cosign(signed, w, l.Now+attest.Time(i))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		cosigned = append(cosigned, line...)
+	}
+	return cosigned
 }
 
 // Prove returns the proof of an entry in the tree as it is.

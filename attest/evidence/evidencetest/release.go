@@ -41,8 +41,12 @@ func (w *World) Release(tb testing.TB, attempt int) *Release {
 	r := &Release{World: w}
 	r.build(tb)
 	r.open(tb, attempt)
-	for _, key := range w.Rebuilders {
-		r.Votes = append(r.Votes, r.Vote(tb, key, r.Artifacts))
+	if w.Options.Votes != nil {
+		r.Votes = w.Options.Votes(tb, r)
+	} else {
+		for _, key := range w.Rebuilders {
+			r.Votes = append(r.Votes, r.Vote(tb, key, r.Artifacts))
+		}
 	}
 	r.decide(tb)
 	r.Signatures = r.Sign(tb, Suite, w.Certificate)
@@ -85,6 +89,7 @@ func (r *Release) open(tb testing.TB, attempt int) {
 	}
 	r.Opening = seal(tb, w.Coordinator, r.opening)
 	r.ID = r.Opening.Digest()
+	w.Log.Now = opened + 1
 	r.OpeningIndex = w.Log.Append(tb, r.Opening, w.Coordinator.VerifierKey)
 	r.OpeningProof = w.Log.Prove(tb, r.OpeningIndex)
 }
@@ -98,6 +103,16 @@ func (r *Release) Vote(tb testing.TB, key attest.SigningKey, artifacts attest.Ar
 	}
 	return seal(tb, key, attest.Rebuild{
 		Release: r.ID, Rebuilder: key.Name(), Outcome: attest.Built, Set: set, Isolation: attest.IsolationBwrap,
+		Environment: map[string]string{"kernel": "6.1.0"}, Inputs: attest.SHA256([]byte("inputs")), Log: attest.SHA256([]byte(key.Name())),
+		Started: r.opening.Opened + 10, Finished: r.opening.Opened + 60,
+	})
+}
+
+// Report returns a rebuilder's statement that nothing was built.
+func (r *Release) Report(tb testing.TB, key attest.SigningKey, outcome attest.Outcome) *attest.Envelope {
+	tb.Helper()
+	return seal(tb, key, attest.Rebuild{
+		Release: r.ID, Rebuilder: key.Name(), Outcome: outcome, Source: attest.SHA256([]byte("source")), Isolation: attest.IsolationBwrap,
 		Environment: map[string]string{"kernel": "6.1.0"}, Inputs: attest.SHA256([]byte("inputs")), Log: attest.SHA256([]byte(key.Name())),
 		Started: r.opening.Opened + 10, Finished: r.opening.Opened + 60,
 	})
@@ -130,6 +145,7 @@ func (r *Release) decide(tb testing.TB) {
 	if verdict.Outcome != policy.Agreed {
 		tb.Fatalf("the rebuilders of the test world do not agree: %s", verdict.Explanation)
 	}
+	r.World.Log.Now = at + 1
 	r.Log(tb, r.World.Signer, attest.Decision{
 		Signer: r.World.Signer.Name(), Release: r.ID, Request: r.Request.Digest(), Policy: r.World.Version.Digest,
 		PolicySerial: r.World.Version.Serial, Decided: at, Ground: attest.GroundQuorum, Set: verdict.Set,

@@ -34,8 +34,14 @@ type Options struct {
 	Rebuilders int // each of an operator of its own; default 3
 	Threshold  int // default: more than half of the rebuilders
 	Artifacts  int // of each release; default 2
+	// Witnesses is how many cosign the log, each of an operator of its own; two of
+	// them must. Default none.
+	Witnesses int
 	// Change is called with the policy before it is signed.
 	Change func(p *policy.Policy)
+	// Votes returns the statements that the decision is made on; by default all
+	// rebuilders agree.
+	Votes func(tb testing.TB, r *Release) []*attest.Envelope
 }
 
 // World is a set of parties under one policy, with a log in memory.
@@ -47,6 +53,7 @@ type World struct {
 	Coordinator attest.SigningKey
 	Signer      attest.SigningKey
 	Rebuilders  []attest.SigningKey // rebuilder-1, rebuilder-2, …
+	Witnesses   []attest.SigningKey // witness-1, witness-2, …
 	Certificate *openpgp.Certificate
 
 	Policy   policy.Policy
@@ -92,6 +99,10 @@ func New(tb testing.TB, o Options) *World {
 	for i := range o.Rebuilders {
 		w.Rebuilders = append(w.Rebuilders, Ed25519Key(tb, "rebuilder", fmt.Sprintf("rebuilder-%d", i+1)))
 	}
+	for i := range o.Witnesses {
+		w.Witnesses = append(w.Witnesses, WitnessKey(tb, fmt.Sprintf("witness-%d", i+1)))
+	}
+	w.Log.Witnesses = w.Witnesses
 	w.Policy = w.policy()
 	if o.Change != nil {
 		o.Change(&w.Policy)
@@ -149,7 +160,20 @@ func (w *World) policy() policy.Policy {
 		})
 		p.Suites[0].Rebuilders = append(p.Suites[0].Rebuilders, r.Name())
 	}
+	if len(w.Witnesses) > 0 {
+		p.Log.Operator, p.Witnesses = "log-operator", WitnessesOf(w.Witnesses...)
+	}
 	return p
+}
+
+// WitnessesOf returns witnesses, each of an operator of its own, two of which
+// must cosign.
+func WitnessesOf(keys ...attest.SigningKey) policy.Witnesses {
+	set := policy.Witnesses{Quorum: 2}
+	for _, k := range keys {
+		set.Keys = append(set.Keys, policy.Witness{Key: k.VerifierKey, Operator: "operator-of-" + k.Name()})
+	}
+	return set
 }
 
 // Use makes an already signed policy the one under which further releases are
