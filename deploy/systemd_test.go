@@ -17,9 +17,17 @@ import (
 var exposed = map[string]string{
 	"reprosign-coordinator.service": "15",
 	"reprosign-dashboard.service":   "15",
+	migration:                       "15",
 	"reprosign-rebuilder@.service":  "45",
 	"reprosign-signer.service":      "15",
+	"reprosign-witness.service":     "15",
 }
+
+// commands are the units whose program is a command of another one.
+var commands = map[string]string{"reprosign-witness": "reprosign witness"}
+
+// migration is the one unit that is no daemon: somebody starts it and it ends.
+const migration = "reprosign-migrate.service"
 
 // unit is the settings of a unit file in order, by section and name.
 type unit map[string][]string
@@ -89,6 +97,9 @@ func TestEveryDaemonHasAUnitOfItsOwnThatFitsIt(t *testing.T) {
 	users := declaredUsers(t)
 	taken := map[string]string{}
 	for name := range exposed {
+		if name == migration {
+			continue
+		}
 		u := parseUnit(t, read(t, "systemd", name))
 		p := program(name)
 		one := func(setting string) string {
@@ -98,7 +109,12 @@ func TestEveryDaemonHasAUnitOfItsOwnThatFitsIt(t *testing.T) {
 			}
 			return u[setting][0]
 		}
-		if _, err := os.Stat(filepath.Join("..", "cmd", p, "main.go")); err != nil {
+		command := p
+		if c, ok := commands[p]; ok {
+			command = c
+		}
+		binary, _, _ := strings.Cut(command, " ")
+		if _, err := os.Stat(filepath.Join("..", "cmd", binary, "main.go")); err != nil {
 			t.Errorf("%s: no such program: %v", name, err)
 		}
 		file := strings.TrimPrefix(p, "reprosign-")
@@ -106,7 +122,7 @@ func TestEveryDaemonHasAUnitOfItsOwnThatFitsIt(t *testing.T) {
 		if strings.Contains(name, "@") {
 			instance = "-%i"
 		}
-		if want := "/usr/bin/" + p + " --config /etc/reprosign/" + file + instance + ".toml"; one("Service.ExecStart") != want {
+		if want := "/usr/bin/" + command + " --config /etc/reprosign/" + file + instance + ".toml"; one("Service.ExecStart") != want {
 			t.Errorf("%s: got %s, want %s", name, one("Service.ExecStart"), want)
 		}
 		user := strings.ReplaceAll(one("Service.User"), "%i", "1")
@@ -125,6 +141,31 @@ func TestEveryDaemonHasAUnitOfItsOwnThatFitsIt(t *testing.T) {
 	for _, user := range users {
 		if taken[user] == "" {
 			t.Errorf("sysusers.conf: no unit runs as %s", user)
+		}
+	}
+}
+
+func TestOwnerOfTheSchemaSharesNothingWithADaemon(t *testing.T) {
+	u := parseUnit(t, read(t, "systemd", migration))
+	mine := u["Service.LoadCredential"]
+	if !slices.Equal(u["Service.DynamicUser"], []string{"yes"}) || len(u["Service.User"]) > 0 {
+		t.Errorf("%s: user %q, want one that exists while it runs", migration, u["Service.User"])
+	}
+	if len(u["Install.WantedBy"]) > 0 {
+		t.Errorf("%s: starts with %q, want by hand alone", migration, u["Install.WantedBy"])
+	}
+	if want := []string{"/usr/bin/reprosign-coordinator migrate --owner credential:owner"}; !slices.Equal(u["Service.ExecStart"], want) {
+		t.Errorf("%s: starts %q, want %q", migration, u["Service.ExecStart"], want)
+	}
+	if len(mine) != 1 || !strings.HasPrefix(mine[0], "owner:/etc/reprosign/private/migrate/") {
+		t.Fatalf("%s: loads %q", migration, mine)
+	}
+	if !strings.Contains(read(t, "systemd", "tmpfiles.conf"), " /etc/reprosign/private/migrate ") {
+		t.Error("the directory of the owner's connection string is not in tmpfiles.conf")
+	}
+	for name := range exposed {
+		if name != migration && strings.Contains(read(t, "systemd", name), "/private/migrate") {
+			t.Errorf("%s can read the owner's connection string", name)
 		}
 	}
 }

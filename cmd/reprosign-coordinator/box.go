@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/reprosign/reprosign/attest/policy"
-	"github.com/reprosign/reprosign/coordinator"
 	"github.com/reprosign/reprosign/coordinator/store"
 	"github.com/reprosign/reprosign/internal/box"
 	"github.com/reprosign/reprosign/internal/bus"
@@ -31,32 +30,27 @@ type single struct {
 	log      *slog.Logger      // of nats
 }
 
-// openDatabase returns where the database is, starts a private one if the
-// settings name none, and brings the schema up to date. The dashboard's
-// connection setting is then in the state directory, as dashboard.dsn.
+// openDatabase returns where the database is, and starts a private one if the
+// settings name none: that one's schema it brings up to date, and leaves the
+// dashboard's connection setting in the state directory, as dashboard.dsn.
 func openDatabase(ctx context.Context, s settings, log *slog.Logger) (*single, error) {
 	b := &single{dsn: s.Database.DSN, natsURL: s.NATS.URL}
 	if (b.dsn == "" || b.natsURL == "") && s.State == "" {
 		return nil, errors.New("settings name no state directory, which the private database or bus needs; set state, or database.dsn and nats.url")
 	}
-	owner := s.Database.Owner
-	if b.dsn == "" {
-		if err := b.startPostgres(ctx, s.State, log); err != nil {
-			return nil, err
-		}
-		owner = b.dsn
+	if b.dsn != "" {
+		return b, nil
 	}
-	if owner != "" {
-		if err := migrate(ctx, owner, log); err != nil {
-			b.close(log)
-			return nil, err
-		}
+	if err := b.startPostgres(ctx, s.State, log); err != nil {
+		return nil, err
 	}
-	if b.postgres != nil {
-		if err := b.admitDashboard(ctx, s.State); err != nil {
-			b.close(log)
-			return nil, err
-		}
+	err := migrate(ctx, b.dsn, log)
+	if err == nil {
+		err = b.admitDashboard(ctx, s.State)
+	}
+	if err != nil {
+		b.close(log)
+		return nil, err
 	}
 	return b, nil
 }
@@ -75,7 +69,6 @@ func (b *single) admitDashboard(ctx context.Context, state string) error {
 // keepPostgres starts the private database again when it ends by itself: the
 // kernel may kill any process, and nobody should have to come for that.
 func (b *single) keepPostgres(ctx context.Context, log *slog.Logger) error {
-	const pause = time.Second
 	if b.postgres == nil {
 		return nil
 	}
@@ -93,10 +86,10 @@ func (b *single) keepPostgres(ctx context.Context, log *slog.Logger) error {
 		log.ErrorContext(ctx, "private database ended by itself, starting it again")
 		if err := b.postgres.Restart(ctx); err != nil {
 			// Its own children may need a moment to see that it is gone.
-			log.WarnContext(ctx, "private database does not start, trying again", slog.Any("reason", err), slog.Any("pause", pause))
+			log.WarnContext(ctx, "private database does not start, trying again", slog.Any("reason", err), slog.Any("pause", databasePause))
 			select {
 			case <-ctx.Done():
-			case <-time.After(pause):
+			case <-time.After(databasePause):
 			}
 		}
 	}
@@ -158,23 +151,6 @@ func (b *single) admit(ctx context.Context, p *policy.Version) error {
 	}
 	b.nats = nats
 	return nil
-}
-
-// migrate waits for a database that is not there yet: at boot it may be later than we are.
-func migrate(ctx context.Context, owner string, log *slog.Logger) error {
-	const pause = time.Second
-	for {
-		err := store.Migrate(ctx, owner)
-		if !errors.Is(err, coordinator.ErrUnavailable) {
-			return err
-		}
-		log.WarnContext(ctx, "waiting for the database", slog.Any("reason", err))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-	}
 }
 
 // writeSetting writes a connection setting for the other processes of the box,

@@ -29,8 +29,7 @@ type settings struct {
 	Listen     string      `toml:"listen" help:"address for metrics and health"`
 	Log        program.Log `toml:"log"`
 	Database   struct {
-		DSN   string `toml:"dsn" secret:"true"`
-		Owner string `toml:"owner" secret:"true"`
+		DSN string `toml:"dsn" secret:"true"`
 	} `toml:"database"`
 	NATS struct {
 		program.Bus                 // without a URL one is started
@@ -49,7 +48,9 @@ func defaults() settings {
 }
 
 func newCommand(environ []string) *cobra.Command {
-	return program.Command(environ, "reprosign-coordinator", "Open releases, take votes, keep the evidence log", defaults(), serve)
+	cmd := program.Command(environ, "reprosign-coordinator", "Open releases, take votes, keep the evidence log", defaults(), serve)
+	cmd.AddCommand(migrateCommand())
+	return cmd
 }
 
 func serve(ctx context.Context, s settings) error {
@@ -73,10 +74,10 @@ func serve(ctx context.Context, s settings) error {
 			return err
 		}
 		defer w.Close()
-		database(func(ctx context.Context) error {
-			_, err := w.Now(ctx)
+		database(w.CheckSchema)
+		if err := awaitSchema(ctx, w, p.Log); err != nil {
 			return err
-		})
+		}
 		if err := extend(ctx, trust, w); err != nil {
 			return err
 		}
@@ -148,10 +149,8 @@ func work(ctx context.Context, p *program.Program, s settings, trust *policy.Cha
 	group.Go(func() error { return seq.Run(ctx) })
 	group.Go(func() error { return domain.Run(ctx) })
 	group.Go(func() error { return conn.ServeAPI(ctx, domain) })
+	group.Go(func() error { return conn.ServeLog(ctx, domain) })
 	p.Log.InfoContext(ctx, "coordinator ready", slog.Any("coordinator", s.Name), slog.Any("policy", trust.Newest().Serial))
 	ready()
-	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return group.Wait()
 }

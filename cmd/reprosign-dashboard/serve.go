@@ -50,9 +50,6 @@ func run(ctx context.Context, s settings) error {
 	return p.Run(ctx, func(ctx context.Context, ready func()) error {
 		reader, err := openReader(ctx, s, p.Log)
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil // asked to stop while it waited
-			}
 			return err
 		}
 		defer reader.Close()

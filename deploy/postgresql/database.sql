@@ -4,7 +4,7 @@
 --     psql -f roles.sql postgres
 --     psql -f database.sql postgres
 --
--- The tables are made by the coordinator when it starts with database.owner set.
+-- The tables are made by `reprosign-coordinator migrate`, as reprosign_owner.
 
 \set ON_ERROR_STOP on
 

@@ -2,8 +2,8 @@
 --
 --     psql -f roles.sql postgres
 --
--- Then database.sql makes the database; its owner migrates it when the coordinator
--- starts with database.owner set.
+-- Then database.sql makes the database, and its owner the tables, with
+-- `reprosign-coordinator migrate`.
 --
 -- The processes log in as members of the groups. Give each login a password or
 -- a client certificate in pg_hba.conf; none of them may be a superuser.

@@ -99,7 +99,15 @@ func (p *Program) Measure(parts ...Measured) {
 	}
 }
 
-// Run does the work of the program (see [observe.Run]).
+// Run does the work of the program (see [observe.Run]). Work that gives up
+// because ctx ended is no error: it was asked to stop.
 func (p *Program) Run(ctx context.Context, work func(ctx context.Context, ready func()) error) error {
-	return observe.Run(ctx, observe.Options{Listen: p.listen, Registry: p.registry, Ready: p.ready, Logger: p.Log}, work)
+	o := observe.Options{Listen: p.listen, Registry: p.registry, Ready: p.ready, Logger: p.Log}
+	return observe.Run(ctx, o, func(within context.Context, ready func()) error {
+		err := work(within, ready)
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	})
 }

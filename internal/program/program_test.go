@@ -121,6 +121,31 @@ func TestProgramIsReadyWhenWhatItExpectsHolds(t *testing.T) {
 	}
 }
 
+func TestGivingUpWhenAskedToStopIsNoError(t *testing.T) {
+	t.Parallel()
+	p, err := program.New(program.DefaultLog, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	broken := errors.New("disk on fire")
+	for _, test := range []struct{ ends, want error }{
+		{fmt.Errorf("waiting: %w", context.Canceled), context.Canceled}, // not asked: somebody else's context
+		{broken, broken},
+	} {
+		if err := p.Run(ctx, func(context.Context, func()) error { return test.ends }); !errors.Is(err, test.want) {
+			t.Errorf("while it runs: got %v, want %v", err, test.want)
+		}
+	}
+	cancel()
+	if err := p.Run(ctx, func(ctx context.Context, _ func()) error { return fmt.Errorf("waiting: %w", ctx.Err()) }); err != nil {
+		t.Errorf("asked to stop: %v", err)
+	}
+	if err := p.Run(ctx, func(context.Context, func()) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("asked to stop: got %v, want %v", err, broken)
+	}
+}
+
 func wantPage(t *testing.T, address, path string, status int, body string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
