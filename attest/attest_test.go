@@ -169,7 +169,7 @@ func kinds(tb testing.TB) []kind {
 			Signatures: []attest.ArtifactSignature{{Artifact: "a.deb", SHA512: attest.Digest512{21}, Signature: attest.Digest{22}}},
 		}, attest.OpenSignaturesMade, attest.ParseSignaturesMade),
 		kindOf("record", opener, attest.Record{
-			Coordinator: "opener", Kind: attest.RecordEquivocation, Bodies: []attest.Digest{{23}, {24}},
+			Coordinator: "opener", Kind: attest.RecordEquivocation, Bodies: []attest.Digest{{23}, {24}}, Envelopes: []attest.Digest{{25}, {26}},
 		}, attest.OpenRecord, attest.ParseRecord),
 		kindOf("withdrawal", admin, attest.Withdrawal{
 			Role: attest.RoleAdmin, By: "admin", Release: attest.Digest{6}, Reason: "CVE-2027-1234, fixed in 2.10-4", At: opened + 80,

@@ -23,11 +23,16 @@ type Record struct {
 	Coordinator string
 	Kind        RecordKind
 	Bodies      []Digest // digests of the statements (or policies), 1 to 8
+	// Envelopes are the digests of the same envelopes with their signatures,
+	// as [Envelope.Encode] writes them. Without them one reader of the log could be
+	// shown a good signature where another one is shown a bad one.
+	Envelopes []Digest
 }
 
 type recordPredicate struct {
 	Bodies      []Digest   `json:"bodies"`
 	Coordinator string     `json:"coordinator"`
+	Envelopes   []Digest   `json:"envelopes"`
 	Kind        RecordKind `json:"kind"`
 }
 
@@ -41,6 +46,29 @@ func (p recordPredicate) subject() ([]subject, error) {
 	return oneSubject(bodiesSubject, SHA256(data)), nil
 }
 
+// NewRecord returns the record that brings envelopes into the log.
+func NewRecord(coordinator string, kind RecordKind, envelopes ...*Envelope) (Record, error) {
+	r := Record{Coordinator: coordinator, Kind: kind}
+	for _, e := range envelopes {
+		encoded, err := e.Encode()
+		if err != nil {
+			return Record{}, fmt.Errorf("record: %w", err)
+		}
+		r.Bodies, r.Envelopes = append(r.Bodies, e.Digest()), append(r.Envelopes, SHA256(encoded))
+	}
+	return r, r.Check()
+}
+
+// Brings reports whether e is, signatures included, the i-th envelope that the
+// record brings.
+func (r Record) Brings(i int, e *Envelope) bool {
+	if e == nil || e.Digest() != r.Bodies[i] {
+		return false
+	}
+	encoded, err := e.Encode()
+	return err == nil && SHA256(encoded) == r.Envelopes[i]
+}
+
 // Check reports why the record is not well-formed.
 func (r Record) Check() error {
 	if err := CheckName(r.Coordinator); err != nil {
@@ -52,8 +80,13 @@ func (r Record) Check() error {
 	if len(r.Bodies) == 0 || len(r.Bodies) > maxRecordBodies || r.Kind == RecordEquivocation && len(r.Bodies) != 2 {
 		return fmt.Errorf("record: %w", malformed("%d bodies, 1 to %d allowed, two for an equivocation", len(r.Bodies), maxRecordBodies))
 	}
-	if err := checkDistinct(r.Bodies); err != nil {
-		return fmt.Errorf("record: %w", err)
+	if len(r.Envelopes) != len(r.Bodies) {
+		return fmt.Errorf("record: %w", malformed("%d bodies, %d envelopes", len(r.Bodies), len(r.Envelopes)))
+	}
+	for _, list := range [][]Digest{r.Bodies, r.Envelopes} {
+		if err := checkDistinct(list); err != nil {
+			return fmt.Errorf("record: %w", err)
+		}
 	}
 	return nil
 }
@@ -63,7 +96,7 @@ func (r Record) Encode() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	p := recordPredicate{r.Bodies, r.Coordinator, r.Kind}
+	p := recordPredicate{r.Bodies, r.Coordinator, r.Envelopes, r.Kind}
 	s, err := p.subject()
 	if err != nil {
 		return nil, err
@@ -82,7 +115,7 @@ func ParseRecord(payload []byte) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("parsing record: %w", err)
 	}
-	r := Record{s.Predicate.Coordinator, s.Predicate.Kind, s.Predicate.Bodies}
+	r := Record{s.Predicate.Coordinator, s.Predicate.Kind, s.Predicate.Bodies, s.Predicate.Envelopes}
 	if err := r.Check(); err != nil {
 		return Record{}, fmt.Errorf("parsing %w", err)
 	}

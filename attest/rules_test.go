@@ -73,8 +73,10 @@ func TestListsNameNothingTwice(t *testing.T) {
 		"counted nothing":       attest.Receipt{Coordinator: "opener", Rebuilder: "alpha", Issued: opened, Counted: []attest.Digest{{}}}.Check(),
 		"empty receipt":         attest.Receipt{Coordinator: "opener", Rebuilder: "alpha", Issued: opened}.Check(),
 		"overfull receipt":      attest.Receipt{Coordinator: "opener", Rebuilder: "alpha", Issued: opened, Counted: make([]attest.Digest, attest.MaxReceipt+1)}.Check(),
-		"one equivocator":       attest.Record{Coordinator: "opener", Kind: attest.RecordEquivocation, Bodies: []attest.Digest{one}}.Check(),
-		"recorded twice":        attest.Record{Coordinator: "opener", Kind: attest.RecordPolicy, Bodies: []attest.Digest{one, one}}.Check(),
+		"one equivocator":       attest.Record{Coordinator: "opener", Kind: attest.RecordEquivocation, Bodies: []attest.Digest{one}, Envelopes: []attest.Digest{two}}.Check(),
+		"recorded twice":        attest.Record{Coordinator: "opener", Kind: attest.RecordPolicy, Bodies: []attest.Digest{one, one}, Envelopes: []attest.Digest{one, two}}.Check(),
+		"one envelope twice":    attest.Record{Coordinator: "opener", Kind: attest.RecordPolicy, Bodies: []attest.Digest{one, two}, Envelopes: []attest.Digest{one, one}}.Check(),
+		"body without envelope": attest.Record{Coordinator: "opener", Kind: attest.RecordPolicy, Bodies: []attest.Digest{one}}.Check(),
 		"record without bodies": attest.Record{Coordinator: "opener", Kind: attest.RecordPolicy}.Check(),
 	} {
 		if !errors.Is(err, attest.ErrMalformed) {

@@ -30,9 +30,9 @@ func entry(e *attest.Envelope, key attest.VerifierKey) (Entry, error) {
 // record makes the log entry of envelopes that are not signed with P-256: a
 // record that names them, with them as further bodies.
 func (c *Coordinator) record(kind attest.RecordKind, envelopes ...*attest.Envelope) (Entry, error) {
-	r := attest.Record{Coordinator: c.key.Name(), Kind: kind}
-	for _, e := range envelopes {
-		r.Bodies = append(r.Bodies, e.Digest())
+	r, err := attest.NewRecord(c.key.Name(), kind, envelopes...)
+	if err != nil {
+		return Entry{}, err
 	}
 	sealed, err := r.Seal(c.key)
 	if err != nil {

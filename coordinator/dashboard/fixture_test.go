@@ -113,7 +113,9 @@ func (h *house) entry(e *attest.Envelope, key attest.SigningKey) coordinator.Ent
 
 func (h *house) record(e *attest.Envelope) coordinator.Entry {
 	h.t.Helper()
-	sealed, err := attest.Record{Coordinator: h.world.Coordinator.Name(), Kind: attest.RecordPolicy, Bodies: []attest.Digest{e.Digest()}}.Seal(h.world.Coordinator)
+	r, err := attest.NewRecord(h.world.Coordinator.Name(), attest.RecordPolicy, e)
+	must(h.t, err)
+	sealed, err := r.Seal(h.world.Coordinator)
 	must(h.t, err)
 	entry := h.entry(sealed, h.world.Coordinator)
 	entry.Bodies[e.Digest()], err = e.Encode()

@@ -115,10 +115,8 @@ func (w *world) entry(e *attest.Envelope, key attest.SigningKey) coordinator.Ent
 
 func (w *world) record(kind attest.RecordKind, envelopes ...*attest.Envelope) coordinator.Entry {
 	w.t.Helper()
-	r := attest.Record{Coordinator: w.coordinator.Name(), Kind: kind}
-	for _, e := range envelopes {
-		r.Bodies = append(r.Bodies, e.Digest())
-	}
+	r, err := attest.NewRecord(w.coordinator.Name(), kind, envelopes...)
+	must(w.t, err)
 	sealed, err := r.Seal(w.coordinator)
 	must(w.t, err)
 	entry := w.entry(sealed, w.coordinator)
