@@ -44,12 +44,14 @@ var closed = map[string][]string{
 	"migrations":  {"cmd", "coordinator", "internal", "rebuilder", "signer"},
 	"rebuilder":   {"cmd", "coordinator", "signer"},
 	"signer":      {"cmd", "coordinator", "rebuilder"},
+	"witness":     {"cmd", "coordinator", "internal", "rebuilder", "signer"},
 	// Adapters of the coordinator know the domain, not one another; the domain
 	// knows none of them.
-	"coordinator/dashboard": {"coordinator/publish", "coordinator/sequencer", "coordinator/store"},
-	"coordinator/publish":   {"coordinator/dashboard", "coordinator/sequencer", "coordinator/store"},
-	"coordinator/sequencer": {"coordinator/dashboard", "coordinator/publish", "coordinator/store"},
-	"coordinator/store":     {"coordinator/dashboard", "coordinator/publish", "coordinator/sequencer"},
+	"coordinator/anchor":    {"coordinator/dashboard", "coordinator/publish", "coordinator/sequencer", "coordinator/store"},
+	"coordinator/dashboard": {"coordinator/anchor", "coordinator/publish", "coordinator/sequencer", "coordinator/store"},
+	"coordinator/publish":   {"coordinator/anchor", "coordinator/dashboard", "coordinator/sequencer", "coordinator/store"},
+	"coordinator/sequencer": {"coordinator/anchor", "coordinator/dashboard", "coordinator/publish", "coordinator/store"},
+	"coordinator/store":     {"coordinator/anchor", "coordinator/dashboard", "coordinator/publish", "coordinator/sequencer"},
 	// Devices of the signer know its key interface, not one another.
 	"signer/key":     {"signer/nethsm", "signer/pkcs11", "signer/softkey"},
 	"signer/nethsm":  {"signer/pkcs11", "signer/softkey"},
@@ -60,7 +62,7 @@ var closed = map[string][]string{
 // domains are rooms whose own package must not import the packages below it
 // that are named: adapters depend on the domain, never the other way round.
 var domains = map[string][]string{
-	"coordinator": {"coordinator/dashboard", "coordinator/publish", "coordinator/sequencer", "coordinator/store"},
+	"coordinator": {"coordinator/anchor", "coordinator/dashboard", "coordinator/publish", "coordinator/sequencer", "coordinator/store"},
 	"signer":      {"signer/nethsm", "signer/pkcs11", "signer/softkey"},
 }
 
@@ -158,12 +160,15 @@ func TestImportRulesFindViolations(t *testing.T) {
 		lawful         bool
 	}{
 		{"signer", module + "/coordinator", false},
+		{"witness", module + "/coordinator", false},
+		{"witness", module + "/attest/translog", true},
 		{"signer/nethsm", module + "/coordinator/store", false},
 		{"rebuilder/backend", module + "/signer", false},
 		{"coordinator", module + "/rebuilder", false},
 		{"coordinator", module + "/coordinator/store", false},
 		{"coordinator/dashboard", module + "/coordinator/store", false},
 		{"coordinator/store", module + "/coordinator", true},
+		{"coordinator/anchor", module + "/coordinator/store", false},
 		{"attest/policy", module + "/internal/bus", false},
 		{"attest/policy", module + "/attest", true},
 		{"internal/bus", module + "/coordinator", false},

@@ -37,6 +37,7 @@ type settings struct {
 		MaxAge      config.Duration `toml:"max_age" help:"how long tasks, votes and receipts are kept on the bus"`
 		Listen      string          `toml:"listen" help:"address of the bus that is started here"`
 	} `toml:"nats"`
+	Anchor anchorSettings `toml:"anchor"`
 }
 
 func defaults() settings {
@@ -144,10 +145,15 @@ func work(ctx context.Context, p *program.Program, s settings, trust *policy.Cha
 		return err
 	}
 	p.Measure(domain)
+	anchoring, err := s.Anchor.open(w, p)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return box.keepPostgres(ctx, p.Log) })
 	group.Go(func() error { return seq.Run(ctx) })
 	group.Go(func() error { return domain.Run(ctx) })
+	group.Go(func() error { return anchoring(ctx) })
 	group.Go(func() error { return conn.ServeAPI(ctx, domain) })
 	group.Go(func() error { return conn.ServeLog(ctx, domain) })
 	p.Log.InfoContext(ctx, "coordinator ready", slog.Any("coordinator", s.Name), slog.Any("policy", trust.Newest().Serial))

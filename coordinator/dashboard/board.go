@@ -72,6 +72,7 @@ func (b *Board) Handler() http.Handler {
 	b.serve(mux, "/api/v1/releases", asJSON, b.list)
 	b.serve(mux, "/api/v1/releases/{id}", asJSON, b.release)
 	b.serve(mux, "/api/v1/releases/{id}/evidence", download, b.evidence)
+	b.serve(mux, "/api/v1/releases/{id}/anchor", download, b.anchor)
 	b.serve(mux, "/api/v1/artifacts/{sha256}", asJSON, b.artifact)
 	b.serve(mux, "/api/v1/artifacts/{sha256}/evidence", download, b.artifactEvidence)
 	b.serve(mux, "/api/v1/log", asJSON, b.logPage)

@@ -104,14 +104,17 @@ func (b *Board) bundle(r *http.Request, id attest.Digest) (any, error) {
 }
 
 // evidenceName is what a bundle is saved under.
-func evidenceName(v *coordinator.View) string {
+func evidenceName(v *coordinator.View) string { return plainName(v) + ".evidence.json" }
+
+// plainName names a release in a way that every file system takes.
+func plainName(v *coordinator.View) string {
 	plain := func(r rune) rune {
 		if r == '/' || r == '\\' || r < ' ' {
 			return '_'
 		}
 		return r
 	}
-	return strings.Map(plain, v.Source+"_"+v.Version+"_"+v.Architecture) + ".evidence.json"
+	return strings.Map(plain, v.Source+"_"+v.Version+"_"+v.Architecture)
 }
 
 // Found is what is said about a decided artifact.

@@ -27,6 +27,9 @@ type Reader interface {
 	Sets(ctx context.Context, release attest.Digest) (map[attest.Digest]attest.Artifacts, error)
 	// Certificate returns an OpenPGP certificate, binary, by its signing key's fingerprint.
 	Certificate(ctx context.Context, fingerprint string) ([]byte, error)
+	// Anchor returns the entry of a release's decision in another log;
+	// ErrNotFound if there is none.
+	Anchor(ctx context.Context, release attest.Digest) (*coordinator.Anchor, error)
 	// Checkpoint returns the newest published checkpoint, a signed note.
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// Tile returns a tile's bytes, exactly as wide as asked for, if the

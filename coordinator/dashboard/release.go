@@ -61,6 +61,7 @@ type Release struct {
 	Votes        []Vote      `json:"votes"`
 	Artifacts    []Artifact  `json:"artifacts,omitzero"`
 	Decision     *DecisionOf `json:"decision,omitzero"`
+	Anchor       *AnchorOf   `json:"anchor,omitzero"`
 	Evidence     string      `json:"evidence,omitzero"` // URL of the bundle
 	Attempted    []Summary   `json:"otherAttempts,omitzero"`
 	Columns      []string    `json:"-"` // artifacts in the vote matrix
@@ -149,6 +150,9 @@ func (b *Board) release(r *http.Request) (any, error) {
 			Bundle: "/" + translog.EntriesPath(n, width),
 		}
 		out.Ground = string(attest.GroundQuorum)
+		if out.Anchor, err = b.anchorOf(r.Context(), id); err != nil {
+			return nil, err
+		}
 	}
 	for _, a := range v.Artifacts {
 		out.Artifacts = append(out.Artifacts, artifactOf(id, a))

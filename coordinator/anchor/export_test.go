@@ -1,0 +1,6 @@
+package anchor
+
+import "net/http"
+
+// ReachThrough has the anchorer reach its server another way than over the network.
+func (a *Anchorer) ReachThrough(t http.RoundTripper) { a.server.http.Transport = t }
