@@ -192,3 +192,46 @@ func FuzzCheckpointTextReadsBackOrIsRefused(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckpointsOfOtherLogsAreOpenedForTheirWitnesses(t *testing.T) {
+	const foreign = "log.example.com/2026/a"
+	key, next, stranger := logKey(t, foreign, 1), logKey(t, foreign, 2), logKey(t, "other", 3)
+	const root = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+	keys := []attest.VerifierKey{key.VerifierKey, next.VerifierKey}
+	for what, text := range map[string]string{
+		"three lines": foreign + "\n12\n" + root + "\n", "extension": foreign + "\n12\n" + root + "\nsome\nmore\n",
+	} {
+		for _, by := range []attest.SigningKey{key, next} {
+			signed := rawNote(t, text, stranger, by)
+			got, err := translog.OpenForeign(signed, translog.Origin(signed), keys...)
+			if err != nil || got.Origin != foreign || got.Size != 12 || got.Root.String() != root {
+				t.Errorf("%s: %v, %v", what, got, err)
+			}
+		}
+	}
+	for what, text := range map[string]string{
+		"no root":         foreign + "\n12\n",
+		"empty extension": foreign + "\n12\n" + root + "\n\nx\n",
+		"empty line":      foreign + "\n\n12\n" + root + "\n",
+		"leading zero":    foreign + "\n012\n" + root + "\n",
+		"sign":            foreign + "\n+12\n" + root + "\n",
+		"negative":        foreign + "\n-1\n" + root + "\n",
+		"beyond any log":  foreign + "\n9007199254740992\n" + root + "\n",
+		"loose base64":    foreign + "\n12\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=\n",
+		"other origin":    "log.example.com\n12\n" + root + "\n",
+	} {
+		if got, err := translog.OpenForeign(rawNote(t, text, key), foreign, keys...); err == nil {
+			t.Errorf("%s: accepted as %v", what, got)
+		}
+	}
+	good := rawNote(t, foreign+"\n12\n"+root+"\n", key)
+	for what, signed := range map[string][]byte{
+		"stranger's alone": rawNote(t, foreign+"\n12\n"+root+"\n", stranger),
+		"text changed":     bytes.Replace(good, []byte("\n12\n"), []byte("\n13\n"), 1),
+		"one key badly":    append(bytes.Clone(good), signatureLine(foreign, next.ID(), make([]byte, 64))...),
+	} {
+		if got, err := translog.OpenForeign(signed, foreign, keys...); !errors.Is(err, attest.ErrBadSignature) {
+			t.Errorf("%s: %v, %v", what, got, err)
+		}
+	}
+}

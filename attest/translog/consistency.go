@@ -30,7 +30,7 @@ func checkConsistency(proof []tlog.Hash, newer, older Checkpoint) error {
 		return fmt.Errorf("log shrank")
 	case len(proof) > MaxConsistency:
 		return malformed("consistency proof of %d hashes, at most %d allowed", len(proof), MaxConsistency)
-	case older.Size == 0 && older.Root != emptyRoot:
+	case older.Size == 0 && older.Root != emptyRoot, newer.Size == 0 && newer.Root != emptyRoot:
 		return malformed("empty tree with the root of another")
 	case older.Size == newer.Size && newer.Root != older.Root:
 		return fmt.Errorf("two trees of one size: roots %v and %v", newer.Root, older.Root)

@@ -69,6 +69,7 @@ func TestInconsistencyIsRefused(t *testing.T) {
 		"same size with proof":     {proof, log.at(t, 11), log.at(t, 11)},
 		"from nothing with proof":  {proof, log.at(t, 11), log.at(t, 0)},
 		"from another nothing":     {nil, log.at(t, 11), translog.Checkpoint{Origin: origin}},
+		"to another nothing":       {nil, translog.Checkpoint{Origin: origin}, log.at(t, 0)},
 		"no proof":                 {nil, log.at(t, 11), log.at(t, 7)},
 		"changed hash":             {changed, log.at(t, 11), log.at(t, 7)},
 		"missing hash":             {proof[1:], log.at(t, 11), log.at(t, 7)},

@@ -24,8 +24,8 @@ func reprosign(t *testing.T, args ...string) string {
 	return strings.TrimSpace(stdout.String())
 }
 
-// witness returns the verifier key of a witness whose seed nobody needs.
-func witness(t *testing.T, name string) string {
+// witnessVerifierKey returns the verifier key of a witness whose seed nobody needs.
+func witnessVerifierKey(t *testing.T, name string) string {
 	t.Helper()
 	k, err := attest.NewCosignatureKey(name, evidencetest.Ed25519("witness "+name).Public().(ed25519.PublicKey))
 	if err != nil {
@@ -55,7 +55,7 @@ func TestNewPolicyWithAllKeysIsValid(t *testing.T) {
 			args = append(args, "--insecure")
 		} else {
 			args = append(args, "--log-operator", "press", "--witness-quorum", "2",
-				"--witness", witness(t, "w.example.net/one")+",one", "--witness", witness(t, "two")+",two", "--witness", witness(t, "three")+",three")
+				"--witness", witnessVerifierKey(t, "w.example.net/one")+",one", "--witness", witnessVerifierKey(t, "two")+",two", "--witness", witnessVerifierKey(t, "three")+",three")
 		}
 		p, err := policy.ParseYAML([]byte(reprosign(t, args...)))
 		if err != nil {

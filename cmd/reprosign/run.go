@@ -64,8 +64,9 @@ later wins. The setting [nats] url is the variable REPROSIGN_NATS_URL and the fl
 	root.PersistentFlags().AddFlag(a.settingFlags.Lookup("color"))
 	root.AddCommand(
 		a.submitCommand(), a.statusCommand(), a.waitCommand(), a.withdrawCommand(),
-		a.verifyCommand(), a.evidenceCommand(),
+		a.verifyCommand(), a.evidenceCommand(), a.trustCommand(),
 		a.policyCommand(), a.keygenCommand(), a.natsConfigCommand(), a.recipeCommand(),
+		a.witnessCommand(),
 		a.versionCommand(), exitCodesTopic(),
 	)
 	return root, nil

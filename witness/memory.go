@@ -1,0 +1,137 @@
+package witness
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/translog"
+)
+
+const (
+	// keyFile names, in a witness's directory, the key that the memory belongs to.
+	keyFile  = "witness"
+	lockFile = "lock"
+	// unfinished marks a file that is being written. What it holds was never answered.
+	unfinished = ".new"
+
+	fileMode = 0o644
+)
+
+// Create makes a witness's directory, or makes an empty one its memory, for a
+// key that has cosigned nothing yet. A directory that belongs to a key already
+// is an error.
+func Create(dir string, key attest.VerifierKey) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("creating the witness's memory: %w", err)
+	}
+	path := filepath.Join(dir, keyFile)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("creating the witness's memory: %s belongs to a witness already", dir)
+	}
+	if err := replace(path, []byte(key.String()+"\n")); err != nil {
+		return fmt.Errorf("creating the witness's memory: %w", err)
+	}
+	return nil
+}
+
+// memory is the directory: for each log a file with the last checkpoint that
+// was cosigned, and its cosignature.
+type memory struct {
+	dir  string
+	key  attest.VerifierKey
+	lock *os.File
+}
+
+func openMemory(dir string, key attest.VerifierKey) (*memory, error) {
+	owner, err := os.ReadFile(filepath.Join(dir, keyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening the witness's memory: %s holds none. If the key %s has never cosigned anything, run `reprosign witness init`; "+
+			"if it has, find the directory, or make a new key: a witness that forgot would cosign any history", dir, key.Name())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the witness's memory: %w", err)
+	}
+	if got := string(bytes.TrimSuffix(owner, []byte("\n"))); got != key.String() {
+		return nil, fmt.Errorf("opening the witness's memory: %s belongs to key %.200s, not to %v", dir, got, key)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("opening the witness's memory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("opening the witness's memory: %s is in use by another process: %w", dir, err)
+	}
+	return &memory{dir: dir, key: key, lock: lock}, nil
+}
+
+func (m *memory) close() error { return m.lock.Close() }
+
+// path returns the file of a log, named as it is called over HTTP.
+func (m *memory) path(origin string) string {
+	return filepath.Join(m.dir, name(origin)+".checkpoint")
+}
+
+// name is what a log is called where its origin cannot stand.
+func name(origin string) string {
+	sum := attest.SHA256([]byte(origin))
+	return hex.EncodeToString(sum[:])
+}
+
+// load returns the last checkpoint of a log that was cosigned, and nil if none
+// was. What this witness did not cosign itself is an error: the file was changed.
+func (m *memory) load(origin string) (note []byte, c translog.Checkpoint, at attest.Time, err error) {
+	note, err = os.ReadFile(m.path(origin))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, translog.Checkpoint{}, 0, nil
+	}
+	if err != nil {
+		return nil, translog.Checkpoint{}, 0, fmt.Errorf("remembering log %q: %w", origin, err)
+	}
+	own := translog.Witnesses{Keys: []attest.VerifierKey{m.key}, Quorum: 1}
+	if at, _, err = own.Time(note); err != nil {
+		return nil, translog.Checkpoint{}, 0, fmt.Errorf("remembering log %q: %s was changed: %w", origin, m.path(origin), err)
+	}
+	if c, err = translog.ReadForeign(note); err != nil || c.Origin != origin {
+		return nil, translog.Checkpoint{}, 0, fmt.Errorf("remembering log %q: %s holds another checkpoint: %w", origin, m.path(origin), err)
+	}
+	return note, c, at, nil
+}
+
+// store remembers a cosigned checkpoint. When it returns, the disk has it.
+func (m *memory) store(origin string, note []byte) error {
+	if err := replace(m.path(origin), note); err != nil {
+		return fmt.Errorf("remembering log %q: %w", origin, err)
+	}
+	return nil
+}
+
+// replace puts a file in the place of another, whole or not at all, durably.
+func replace(path string, data []byte) error {
+	f, err := os.OpenFile(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+unfinished, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
