@@ -1,6 +1,8 @@
 package translog
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 
@@ -13,48 +15,14 @@ import (
 // The leaves that [Leaf] makes have about 500 bytes.
 const MaxLeaf = 1<<16 - 1
 
-// The words of a Rekor v2 hashedrekord entry.
+// A leaf is a Rekor v2 hashedrekord entry in the one spelling of RFC 8785. All
+// that varies is base64, which JSON need not escape, so the rest is fixed text.
 const (
-	leafVersion      = "0.0.2"
-	leafKind         = "hashedrekord"
-	digestAlgorithm  = "SHA2_256"
-	publicKeyDetails = "PKIX_ECDSA_P256_SHA_256"
+	leafDigest    = `{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":{"algorithm":"SHA2_256","digest":"`
+	leafSignature = `"},"signature":{"content":"`
+	leafKey       = `","verifier":{"keyDetails":"PKIX_ECDSA_P256_SHA_256","publicKey":{"rawBytes":"`
+	leafEnd       = `"}}}}}}`
 )
-
-// The members stand in the order of RFC 8785, here and in the bytes.
-type leafBody struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
-	Spec       leafSpec `json:"spec"`
-}
-
-type leafSpec struct {
-	HashedRekord hashedRekord `json:"hashedRekordV002"`
-}
-
-type hashedRekord struct {
-	Data      leafData      `json:"data"`
-	Signature leafSignature `json:"signature"`
-}
-
-type leafData struct {
-	Algorithm string `json:"algorithm"`
-	Digest    []byte `json:"digest"`
-}
-
-type leafSignature struct {
-	Content  []byte       `json:"content"`
-	Verifier leafVerifier `json:"verifier"`
-}
-
-type leafVerifier struct {
-	KeyDetails string        `json:"keyDetails"`
-	PublicKey  leafPublicKey `json:"publicKey"`
-}
-
-type leafPublicKey struct {
-	RawBytes []byte `json:"rawBytes"`
-}
 
 // Leaf returns the log entry of a statement that key, an ECDSA P-256 key, has
 // signed. The signature is verified: no leaf claims what was never said.
@@ -65,18 +33,47 @@ func Leaf(e *attest.Envelope, key attest.VerifierKey) ([]byte, error) {
 	if err := e.Verify(key); err != nil {
 		return nil, fmt.Errorf("making log leaf: %w", err)
 	}
-	digest := BodyDigest(e)
-	leaf, err := attest.MarshalCanonical(leafBody{leafVersion, leafKind, leafSpec{hashedRekord{
-		Data: leafData{digestAlgorithm, digest[:]},
-		Signature: leafSignature{
-			Content:  e.Signatures[0].Sig,
-			Verifier: leafVerifier{publicKeyDetails, leafPublicKey{key.SPKI()}},
-		},
-	}}})
-	if err != nil {
-		return nil, fmt.Errorf("making log leaf: %w", err)
+	return makeLeaf(BodyDigest(e), e.Signatures[0].Sig, key.SPKI()), nil
+}
+
+func makeLeaf(body attest.Digest, signature, spki []byte) []byte {
+	b := make([]byte, 0, 640)
+	b = base64.StdEncoding.AppendEncode(append(b, leafDigest...), body[:])
+	b = base64.StdEncoding.AppendEncode(append(b, leafSignature...), signature)
+	b = base64.StdEncoding.AppendEncode(append(b, leafKey...), spki)
+	return append(b, leafEnd...)
+}
+
+// openLeaf returns what a leaf holds; every byte string that [makeLeaf] cannot
+// write is an error.
+func openLeaf(leaf []byte) (body attest.Digest, signature, spki []byte, err error) {
+	var parts [3][]byte
+	rest := leaf
+	for i, fixed := range []string{leafDigest, leafSignature, leafKey} {
+		before, after, ok := bytes.Cut(rest, []byte(fixed))
+		if !ok {
+			return body, nil, nil, malformed("leaf is no entry of an ECDSA P-256 signature")
+		}
+		if i > 0 {
+			parts[i-1] = before
+		}
+		rest = after
 	}
-	return leaf, nil
+	parts[2] = bytes.TrimSuffix(rest, []byte(leafEnd))
+	var decoded [3][]byte
+	for i, p := range parts {
+		if decoded[i], err = base64.StdEncoding.Strict().DecodeString(string(p)); err != nil {
+			return body, nil, nil, malformed("leaf holds no base64 where it should")
+		}
+	}
+	if len(decoded[0]) != len(body) {
+		return body, nil, nil, malformed("leaf holds a digest of %d bytes", len(decoded[0]))
+	}
+	body = attest.Digest(decoded[0])
+	if !bytes.Equal(makeLeaf(body, decoded[1], decoded[2]), leaf) {
+		return body, nil, nil, malformed("leaf in another spelling than the canonical one")
+	}
+	return body, decoded[1], decoded[2], nil
 }
 
 // LeafHash returns the hash of a leaf as the tree holds it: SHA-256(0x00 ‖ leaf).
