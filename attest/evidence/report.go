@@ -24,6 +24,8 @@ type Report struct {
 	LogIndex int64  // of the decision
 	TreeSize int64  // of the tree in which its inclusion was shown
 
+	OpeningLeaf []byte // the opening's entry, as the log holds it
+
 	Seen      policy.Seen            // when the witnesses saw opening and decision; zero if there are none
 	Witnesses []translog.Cosignature // who saw the decision, as many as must, in the order of their times
 

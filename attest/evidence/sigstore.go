@@ -144,6 +144,24 @@ func (s *Sigstore) Open(signers attest.Keys, log attest.VerifierKey) (attest.Dec
 	return decision, proof, nil
 }
 
+// TLogProof returns the proof that the log holds the decision, as a C2SP
+// tlog-proof with all cosignatures. It verifies nothing.
+func (s *Sigstore) TLogProof() ([]byte, error) {
+	proof, err := s.proof()
+	if err != nil {
+		return nil, err
+	}
+	return proof.MarshalTLogProof(), nil
+}
+
+// Leaf returns the entry of the log that the proof is of. It verifies nothing.
+func (s *Sigstore) Leaf() ([]byte, error) {
+	if _, err := s.proof(); err != nil {
+		return nil, err
+	}
+	return s.Material.Entries[0].CanonicalizedBody, nil
+}
+
 func (s *Sigstore) proof() (translog.Proof, error) {
 	if len(s.Material.Entries) != 1 {
 		return translog.Proof{}, malformed("%d log entries in the Sigstore bundle, want 1", len(s.Material.Entries))

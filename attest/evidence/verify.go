@@ -199,7 +199,7 @@ func (v *verifier) openingLogged() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	v.openingIndex, v.report.Seen.Opening = proof.Index, seen
+	v.openingIndex, v.report.Seen.Opening, v.report.OpeningLeaf = proof.Index, seen, leaf
 	return fmt.Sprintf("entry %d of %s, in a tree of %d%s", proof.Index, checkpoint.Origin, checkpoint.Size, cosigners(by)), nil
 }
 

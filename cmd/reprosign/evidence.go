@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence"
+	"github.com/reprosign/reprosign/attest/translog"
 )
 
 func (a *app) evidenceCommand() *cobra.Command {
@@ -32,11 +34,11 @@ the bundle says of itself.`,
 			if err != nil {
 				return err
 			}
-			if err := a.printBundle(b); err != nil {
+			if err := a.printBundle(b, report); err != nil {
 				return err
 			}
 			if report != nil {
-				a.print("verified, unwitnessed; reprosign verify checks a file against it")
+				a.print("%s; reprosign verify checks a file against it", verdict(report.Unwitnessed))
 				for _, c := range report.Caveats() {
 					a.printStep("note", c)
 				}
@@ -62,8 +64,9 @@ func (a *app) verifyIfTrusted(b *evidence.Bundle) (*evidence.Report, error) {
 	return evidence.Verify(b, trust)
 }
 
-// printBundle prints what the statements in a bundle say.
-func (a *app) printBundle(b *evidence.Bundle) error {
+// printBundle prints what the statements in a bundle say, and who witnessed
+// the decision if that was verified.
+func (a *app) printBundle(b *evidence.Bundle, report *evidence.Report) error {
 	q, err := attest.ParseRequest(b.Request.Payload)
 	if err != nil {
 		return unreadable(err)
@@ -83,6 +86,9 @@ func (a *app) printBundle(b *evidence.Bundle) error {
 	a.print("  release   %v, attempt %d", b.Opening.Digest(), o.Attempt)
 	a.print("  opened    %v by %s, under policy %d", o.Opened, o.Coordinator, o.PolicySerial)
 	a.print("  decided   %v by %s: %s, %d of %d operators", d.Decided, d.Signer, d.Ground, d.Threshold, d.Operators)
+	if report != nil && len(report.Witnesses) > 0 {
+		a.print("  witnessed %v by %s", report.Seen.Decision, cosigners(report.Witnesses))
+	}
 	for _, e := range b.Votes {
 		r, err := attest.ParseRebuild(e.Payload)
 		if err != nil {
@@ -97,6 +103,14 @@ func (a *app) printBundle(b *evidence.Bundle) error {
 		a.print("  signature over %s by %s", s.Artifact, s.Certificate)
 	}
 	return nil
+}
+
+func cosigners(by []translog.Cosignature) string {
+	names := make([]string, len(by))
+	for i, c := range by {
+		names[i] = c.Witness
+	}
+	return strings.Join(names, ", ")
 }
 
 // unreadable marks evidence that is well-formed as a bundle and holds nonsense.

@@ -26,11 +26,14 @@ func (a *app) evidenceExtractCommand() *cobra.Command {
   certificate.pgp             the OpenPGP certificates they verify under
   decision.sigstore.json      the decision as a Sigstore bundle
   trusted_root.json           the log's key for cosign; only with --trust
-  opening.tlog-proof          proof that the opening is in the log (C2SP tlog-proof)
+  decision.tlog-proof         proof that the decision is in the log, with its cosignatures (C2SP tlog-proof)
+  opening.tlog-proof          the same for the opening
+  decision.leaf, opening.leaf the entries of the log that they prove; the latter only with --trust
   request.json, opening.json  the signed statements; votes/REBUILDER-DIGEST.json, policies/SERIAL.json
   artifacts.json              the artifact set
 
-No file is replaced unless --force is given.`,
+What the checks of other tools prove, and what they do not, says the README that reprosign trust export
+writes. No file is replaced unless --force is given.`,
 		Example: `  reprosign evidence extract hello.evidence.json --dir hello.evidence --trust policy.json
   cosign verify-blob-attestation --bundle hello.evidence/decision.sigstore.json \
     --trusted-root hello.evidence/trusted_root.json --key signer.pub hello_2.10-3_amd64.deb`,
@@ -77,6 +80,8 @@ func partsOf(b *evidence.Bundle, report *evidence.Report) ([]part, error) {
 	p.add("opening.json", b.Opening.Encode)
 	p.raw("opening.tlog-proof", []byte(b.OpeningProof))
 	p.add("decision.sigstore.json", b.SigstoreBundle)
+	p.add("decision.tlog-proof", b.Decision.TLogProof)
+	p.add("decision.leaf", b.Decision.Leaf)
 	for _, e := range b.Policies {
 		version, err := serialOf(e)
 		if err != nil {
@@ -102,6 +107,7 @@ func partsOf(b *evidence.Bundle, report *evidence.Report) ([]part, error) {
 		return nil, unreadable(err)
 	}
 	if report != nil {
+		p.raw("opening.leaf", report.OpeningLeaf)
 		p.add("trusted_root.json", func() ([]byte, error) {
 			return evidence.TrustedRoot(report.Policy.Log.Key, report.Policy.Issued)
 		})

@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/internal/bus"
@@ -83,6 +84,23 @@ func (w *world) write(t testing.TB, dir string) {
 	data, err := bundle.Encode()
 	put("hello.evidence.json", data, err)
 
+	// The same release where the log has witnesses, and where one alone came in time.
+	witnessed := evidencetest.New(t, evidencetest.Options{Witnesses: 3})
+	seen := witnessed.Release(t, 1)
+	data, err = seen.Bundle(t).Encode()
+	put("seen.evidence.json", data, err)
+	putEnvelope("seen-trust.json", witnessed.Envelope)
+	late := *seen.Bundle(t)
+	witnessed.Log.Now += 2 * 3600
+	late.Decision, err = evidence.NewSigstore(seen.Decision, witnessed.Signer.VerifierKey, witnessed.Log.Key.VerifierKey, witnessed.Log.Prove(t, seen.DecisionIndex))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err = late.Encode()
+	put("seen-late.evidence.json", data, err)
+	put("stable.asc", w.Certificate.Armor(), nil)
+	put("other.asc", evidencetest.Certify(t, "other").Armor(), nil)
+
 	fewer := *bundle
 	fewer.Votes = fewer.Votes[1:]
 	data, err = fewer.Encode()
@@ -137,6 +155,9 @@ func TestOffline(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			w.write(t, env.WorkDir)
+			env.Setenv("WITNESS1", evidencetest.WitnessKey(t, "witness-1").VerifierKey.String())
+			env.Setenv("WITNESS3", evidencetest.WitnessKey(t, "witness-3").VerifierKey.String())
+			env.Setenv("LOGKEY", w.World.Log.Key.VerifierKey.String())
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": wantStatus, "mode": wantMode},

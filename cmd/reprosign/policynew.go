@@ -156,18 +156,12 @@ func (f *newFlags) fill(now attest.Time) (newPolicy, error) {
 
 // fillWitnesses reads the witnesses, a verifier key and an operator each.
 func (f *newFlags) fillWitnesses(p *newPolicy) error {
-	for _, s := range f.witnesses {
-		text, operator, ok := strings.Cut(s, ",")
-		key, err := attest.ParseVerifierKey(text)
-		switch {
-		case err != nil:
-			return usage(fmt.Errorf("--witness: %w", err))
-		case key.Algorithm() != attest.Cosignature:
-			return usagef("--witness: %s is %v, not a witness's key, as reprosign keygen witness prints it", key.Name(), key.Algorithm())
-		case !ok:
-			return usagef("--witness: %s: name its operator behind a comma", key.Name())
-		}
-		p.Witnesses = append(p.Witnesses, newWitness{key.String(), operator})
+	given, err := parseWitnesses(f.witnesses, f.quorum)
+	if err != nil {
+		return err
+	}
+	for _, w := range given.Keys {
+		p.Witnesses = append(p.Witnesses, newWitness{w.Key.String(), w.Operator})
 	}
 	if len(p.Witnesses) > 0 && f.logOperator == "" {
 		return usagef("--witness needs --log-operator: it says which witnesses are not the log's own")

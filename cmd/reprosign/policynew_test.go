@@ -3,13 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/policy"
 )
@@ -22,16 +20,6 @@ func reprosign(t *testing.T, args ...string) string {
 		t.Fatalf("reprosign %s: exit status %d\n%s", strings.Join(args, " "), code, stderr.String())
 	}
 	return strings.TrimSpace(stdout.String())
-}
-
-// witnessVerifierKey returns the verifier key of a witness whose seed nobody needs.
-func witnessVerifierKey(t *testing.T, name string) string {
-	t.Helper()
-	k, err := attest.NewCosignatureKey(name, evidencetest.Ed25519("witness "+name).Public().(ed25519.PublicKey))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k.String()
 }
 
 func TestNewPolicyWithAllKeysIsValid(t *testing.T) {
@@ -55,7 +43,7 @@ func TestNewPolicyWithAllKeysIsValid(t *testing.T) {
 			args = append(args, "--insecure")
 		} else {
 			args = append(args, "--log-operator", "press", "--witness-quorum", "2",
-				"--witness", witnessVerifierKey(t, "w.example.net/one")+",one", "--witness", witnessVerifierKey(t, "two")+",two", "--witness", witnessVerifierKey(t, "three")+",three")
+				"--witness", evidencetest.WitnessKey(t, "w.example.net/one").VerifierKey.String()+",one", "--witness", evidencetest.WitnessKey(t, "two").VerifierKey.String()+",two", "--witness", evidencetest.WitnessKey(t, "three").VerifierKey.String()+",three")
 		}
 		p, err := policy.ParseYAML([]byte(reprosign(t, args...)))
 		if err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/internal/config"
 )
@@ -25,7 +24,7 @@ type settings struct {
 	Role  string `toml:"role" help:"role on the bus: publisher or rebuilder"`
 	Name  string `toml:"name" help:"name on the bus, as in the policy"`
 	Key   string `toml:"key" help:"file with the publisher key"`
-	Trust string `toml:"trust" help:"file with the pinned, signed policy"`
+	Trust string `toml:"trust" help:"trust file: the pinned, signed policy, or what trust new prints"`
 	Color string `toml:"color" help:"auto, always or never"`
 	NATS  struct {
 		URL      string          `toml:"url" help:"address of the bus"`
@@ -118,21 +117,4 @@ func (a *app) connect(ctx context.Context) (*bus.Conn, error) {
 		return nil, hinted(err, "nothing was changed; is %s the bus, and is it running", s.NATS.URL)
 	}
 	return conn, err
-}
-
-// trust reads the pinned policy.
-func (a *app) trust() (evidence.Trust, error) {
-	if a.settings.Trust == "" {
-		return evidence.Trust{}, hinted(usagef("no trust file"),
-			"give --trust FILE: the signed policy that you were handed by the admins, not one that came with the evidence")
-	}
-	data, err := readFile(a.settings.Trust, maxEnvelopeFile)
-	if err != nil {
-		return evidence.Trust{}, err
-	}
-	trust, err := evidence.ParseTrust(data)
-	if err != nil {
-		return evidence.Trust{}, fmt.Errorf("%s: %w", a.settings.Trust, err)
-	}
-	return trust, nil
 }

@@ -37,13 +37,22 @@ type verifyDocument struct {
 	Policy       *policyDocument     `json:"policy,omitzero"`
 	Ground       string              `json:"ground,omitzero"`
 	Log          *logDocument        `json:"log,omitzero"`
+	Witnesses    []witnessDocument   `json:"witnesses,omitzero"`
 	Artifact     *attest.Artifact    `json:"artifact,omitzero"`
 	Signatures   []verifiedSignature `json:"signatures,omitzero"`
+
+	unwitnessed bool
 }
 
 type stepDocument struct {
 	What   string `json:"what"`
 	Detail string `json:"detail"`
+}
+
+// witnessDocument is a witness who saw the decision in the log.
+type witnessDocument struct {
+	Name string      `json:"name"`
+	At   attest.Time `json:"at"`
 }
 
 type verifiedSignature struct {
@@ -64,7 +73,8 @@ signature over the file. Nothing in the bundle is believed, and no network is us
 The file must have the name that was decided; --name says so if it is kept under another.
 --signature compares a detached signature, binary or armored, with the one in the evidence.
 
-Every verdict says unwitnessed for now: only the log's own key vouches for the log.`,
+If the trust file names witnesses of the log, enough of them must have cosigned it in time. With witnesses
+of fewer than two operators other than the log's, the verdict says unwitnessed.`,
 		Example: `  reprosign verify hello_2.10-3_amd64.deb hello.evidence.json --trust policy.json
   reprosign verify hello_2.10-3_amd64.deb hello.evidence.json --trust policy.json --signature hello_2.10-3_amd64.deb.sig -o json`,
 		Args: cobra.ExactArgs(2),
@@ -105,7 +115,7 @@ func (a *app) verify(v verification, trust evidence.Trust) error {
 			a.printStep("note", c)
 		}
 		if err == nil {
-			a.print("verified, unwitnessed: %s of %s %s %s (%s)", doc.Artifact.Name, doc.Source, doc.Version, doc.Architecture, doc.Suite)
+			a.print("%s: %s of %s %s %s (%s)", verdict(doc.unwitnessed), doc.Artifact.Name, doc.Source, doc.Version, doc.Architecture, doc.Suite)
 		}
 	}
 	if exitCode(err) == exitUnverified {
@@ -159,6 +169,14 @@ func (v verification) run(trust evidence.Trust) (verifyDocument, error) {
 // unwitnessed is the least that is said of any bundle.
 const unwitnessed = "unwitnessed: nobody but the log's own key would vouch for the log"
 
+// verdict is the first word of every line that says: it verifies.
+func verdict(unwitnessed bool) string {
+	if unwitnessed {
+		return "verified, unwitnessed"
+	}
+	return "verified"
+}
+
 func (d *verifyDocument) step(what, detail string) {
 	d.Steps = append(d.Steps, stepDocument{what, plain(detail)})
 }
@@ -171,7 +189,10 @@ func (d *verifyDocument) take(r *evidence.Report) {
 	d.Release, d.Suite, d.Source = r.Release, r.Request.Suite, r.Request.Source
 	d.Version, d.Architecture, d.Ground = r.Request.Version, r.Request.Architecture, string(r.Decision.Ground)
 	d.Policy = &policyDocument{r.Policy.Serial, r.Policy.Digest, r.Decision.Threshold, r.Decision.Operators}
-	d.Log = &logDocument{r.LogIndex, r.TreeSize}
+	d.Log, d.unwitnessed = &logDocument{r.LogIndex, r.TreeSize}, r.Unwitnessed
+	for _, w := range r.Witnesses {
+		d.Witnesses = append(d.Witnesses, witnessDocument{w.Witness, w.At})
+	}
 }
 
 // sameSignature reports why a detached signature is not the evidence's own:
