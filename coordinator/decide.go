@@ -74,7 +74,7 @@ func (c *Coordinator) dropSuperseded(ctx context.Context, cases []Undecided) ([]
 	newest := c.trust.Newest()
 	var left []Undecided
 	for _, u := range cases {
-		version, known := c.trust.ByDigest(u.Case.Opening.Policy)
+		version, known := c.trust.ByDigest(u.Terms.Policy)
 		if !known || version.Digest == newest.Digest {
 			left = append(left, u)
 			continue
@@ -174,7 +174,7 @@ func (c *Coordinator) accept(u Undecided, r bus.DecideResult) (Decision, error) 
 	if r.Error != nil {
 		return Decision{}, r.Error
 	}
-	version, known := c.trust.ByDigest(u.Case.Opening.Policy)
+	version, known := c.trust.ByDigest(u.Terms.Policy)
 	if !known {
 		return Decision{}, bus.Errorf(bus.KindNotReady, "policy of the release is not loaded yet")
 	}
@@ -225,7 +225,7 @@ func (c *Coordinator) undecideAll(ctx context.Context, cases []Undecided, why er
 	for _, u := range cases {
 		c.metrics.undecided.WithLabelValues(string(kind)).Inc()
 		c.log.WarnContext(ctx, "no decision", slog.Any("release", u.Release), slog.Any("kind", kind), slog.Any("reason", why))
-		expire := attest.At(now) > u.Case.Opening.Deadline.Add(policy.Grace)
+		expire := attest.At(now) > u.Terms.Deadline.Add(policy.Grace)
 		if err := c.unlessFenced(c.store.Undecide(ctx, u.Release, u.Fence, reason, now.Add(jitter(2*pause)), expire, expire)); err != nil {
 			return err
 		}

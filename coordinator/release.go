@@ -132,13 +132,16 @@ type Transition struct {
 
 // Undecided is a closed release that waits for the signer.
 type Undecided struct {
-	Case
-
-	Opening   *attest.Envelope
-	Request   *attest.Envelope
-	Votes     []*attest.Envelope
-	Artifacts attest.Artifacts // the agreed set
-	Fence     int64            // the lease's number
+	Release       attest.Digest
+	RequestDigest attest.Digest
+	Suite         string
+	Terms         attest.Opening // what Opening says
+	Claim         *attest.Claim
+	Opening       *attest.Envelope
+	Request       *attest.Envelope
+	Votes         []*attest.Envelope // votes and reports, by digest
+	Artifacts     attest.Artifacts   // the agreed set
+	Fence         int64              // the lease's number
 }
 
 // Decision is a sealed decision on its way into the store.

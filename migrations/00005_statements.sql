@@ -1,7 +1,8 @@
--- Votes and reports, the hot path. The narrow table is what counting reads; the
--- signed bytes lie beside it under the same key, as payload, keyid and
--- signature: the envelope is rebuilt from them byte for byte at three quarters
--- of its size. Nothing here has a counter: a tally can drift, rows cannot.
+-- Votes and reports, the hot path: one row and three index entries each. The
+-- columns before the payload are what counting and judging read, so that neither
+-- parses what was verified when it came. The signed bytes are kept as payload,
+-- keyid and signature: the envelope is rebuilt from them byte for byte at three
+-- quarters of its size. Nothing here has a counter: a tally can drift, rows cannot.
 
 -- +goose Up
 CREATE TABLE statements (
@@ -13,10 +14,15 @@ CREATE TABLE statements (
     operator    text NOT NULL,
     outcome     text NOT NULL CHECK (outcome IN ('built', 'build-failed', 'fetch-failed', 'timed-out', 'infra-error')),
     set_digest  sha256_digest,
+    isolation   text NOT NULL CHECK (isolation IN ('none', 'uid', 'userns', 'bwrap')),
     disposition text NOT NULL CHECK (disposition IN ('counted', 'late', 'contradicts')),
     received_at timestamptz NOT NULL,
     -- The operator's first vote in time: the one it is counted by.
     vote        boolean NOT NULL,
+    payload     bytea NOT NULL,
+    keyid       text NOT NULL,
+    signature   bytea NOT NULL,
+    CONSTRAINT digest_is_of_payload CHECK (digest = sha256(payload)),
     CONSTRAINT built_names_set CHECK ((outcome = 'built') = (set_digest IS NOT NULL)),
     CONSTRAINT vote_is_built CHECK (NOT vote OR (outcome = 'built' AND disposition = 'counted'))
 );
@@ -24,15 +30,6 @@ CREATE INDEX statements_of_release ON statements (release);
 -- One operator, one vote, whatever the program believes.
 CREATE UNIQUE INDEX statements_one_vote ON statements (release, operator) WHERE vote;
 CALL append_only('statements');
-
-CREATE TABLE statement_envelopes (
-    digest    sha256_digest PRIMARY KEY, -- no foreign key: written by the same statement as its row
-    payload   bytea NOT NULL,
-    keyid     text NOT NULL,
-    signature bytea NOT NULL,
-    CONSTRAINT digest_is_of_payload CHECK (digest = sha256(payload))
-);
-CALL append_only('statement_envelopes');
 
 -- Two sets of one operator in one release, once per operator: the proof is the
 -- two statements, which are kept anyway.
@@ -98,4 +95,4 @@ CREATE TABLE dead_letters (
 CALL append_only('dead_letters');
 
 -- +goose Down
-DROP TABLE dead_letters, rejections, artifact_states, artifact_sets, logged_equivocations, equivocations, statement_envelopes, statements;
+DROP TABLE dead_letters, rejections, artifact_states, artifact_sets, logged_equivocations, equivocations, statements;

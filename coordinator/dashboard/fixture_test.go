@@ -260,13 +260,12 @@ func (h *house) decide() {
 		must(h.t, err)
 		d := attest.Decision{
 			Signer: h.world.Signer.Name(), Release: u.Release, Request: u.RequestDigest, Policy: h.world.Version.Digest, PolicySerial: 1,
-			Decided: u.Case.Opening.Opened + 5, Ground: attest.GroundQuorum, Set: set, Artifacts: attest.AgreedOf(u.Artifacts),
+			Decided: u.Terms.Opened + 5, Ground: attest.GroundQuorum, Set: set, Artifacts: attest.AgreedOf(u.Artifacts),
 			Threshold: threshold, Operators: rebuilders, Blind: true,
 		}
-		for _, v := range u.Case.Votes {
-			d.Votes = append(d.Votes, v.Statement)
+		for _, e := range u.Votes {
+			d.Votes = append(d.Votes, e.Digest())
 		}
-		attest.SortDigests(d.Votes)
 		e, err := d.Seal(h.world.Signer)
 		must(h.t, err)
 		refused, err := h.writer.Decide(h.t.Context(), []coordinator.Decision{{

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,11 +13,10 @@ import (
 	"github.com/reprosign/reprosign/coordinator"
 )
 
-// loaded is a case with the envelopes it was read from.
+// loaded is a case with what the store needs beside it to act on the verdict.
 type loaded struct {
-	coordinator.Undecided
+	coordinator.Case
 
-	agreed  attest.Digest
 	attempt int
 	retries int
 	source  string
@@ -23,15 +24,16 @@ type loaded struct {
 
 // loadCases reads locked releases with everything a verdict needs, in the order
 // of ids. The caller has locked them in an earlier statement of tx. Late
-// statements are no part of a case; contradicting ones are. Case.Policy stays
-// nil: the coordinator has the policies parsed and verified, and fills it in.
+// statements are no part of a case; contradicting ones are. Statements were
+// verified when they came, so that their columns are read and not their
+// envelopes. Case.Policy stays nil: the coordinator has the policies parsed and
+// verified, and fills it in.
 func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*loaded, error) {
 	byID := make(map[attest.Digest]*loaded, len(ids))
 	b := &pgx.Batch{}
 	b.Queue(`
-		SELECT o.id, o.request, o.suite, o.envelope, q.envelope, c.salt, c.set_digest, r.agreed_set, r.fence, o.attempt, o.retries, q.source
+		SELECT o.id, o.request, o.suite, o.envelope, q.envelope, c.salt, c.set_digest, o.attempt, o.retries, q.source
 		  FROM openings o
-		  JOIN releases r ON r.id = o.id
 		  JOIN requests q ON q.digest = o.request
 		  LEFT JOIN claims c ON c.request = o.request
 		 WHERE o.id = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
@@ -45,13 +47,15 @@ func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*loaded, 
 		return rows.Err()
 	})
 	b.Queue(`
-		SELECT s.release, e.digest, e.payload, e.keyid, e.signature
-		  FROM statements s JOIN statement_envelopes e ON e.digest = s.digest
-		 WHERE s.release = ANY($1) AND s.disposition <> 'late' ORDER BY s.digest`, column(ids)).Query(func(rows pgx.Rows) error {
+		SELECT release, digest, rebuilder, outcome, set_digest, isolation
+		  FROM statements WHERE release = ANY($1) AND disposition <> 'late'`, column(ids)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			if err := scanVote(rows, byID); err != nil {
+			var v policy.Vote
+			if err := rows.Scan(digest{&v.Release}, digest{&v.Statement}, &v.Rebuilder, &v.Outcome, digest{&v.Set}, &v.Isolation); err != nil {
 				return err
 			}
+			l := byID[v.Release]
+			l.Votes = append(l.Votes, v)
 		}
 		return rows.Err()
 	})
@@ -91,12 +95,16 @@ func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*loaded, 
 	if err := send(ctx, tx, b); err != nil {
 		return nil, err
 	}
-	out := make([]*loaded, len(ids))
+	return inOrder(ids, byID)
+}
+
+// inOrder returns what was found, in the order asked for.
+func inOrder[T any](ids []attest.Digest, found map[attest.Digest]*T) ([]*T, error) {
+	out := make([]*T, len(ids))
 	for i, id := range ids {
-		if out[i] = byID[id]; out[i] == nil {
+		if out[i] = found[id]; out[i] == nil {
 			return nil, errMissing("opening", id)
 		}
-		out[i].Artifacts = out[i].Sets[out[i].agreed]
 	}
 	return out, nil
 }
@@ -107,41 +115,101 @@ func scanCase(row pgx.Row) (*loaded, error) {
 	var opening, request []byte
 	var claim attest.Claim
 	if err := row.Scan(digest{&l.Release}, digest{&l.RequestDigest}, &l.Suite, &opening, &request, digest{&claim.Salt}, digest{&claim.Set},
-		digest{&l.agreed}, &l.Fence, &l.attempt, &l.retries, &l.source); err != nil {
+		&l.attempt, &l.retries, &l.source); err != nil {
 		return nil, err
 	}
 	if !claim.Set.IsZero() {
 		l.Claim = &claim
 	}
-	var err error
-	if l.Opening, err = attest.ParseEnvelope(opening); err != nil {
-		return nil, fmt.Errorf("release %s: %w", l.Release, err)
+	sealed, err := attest.ParseEnvelope(opening)
+	if err == nil {
+		l.Opening, err = attest.ParseOpening(sealed.Payload)
 	}
-	if l.Request, err = attest.ParseEnvelope(request); err != nil {
-		return nil, fmt.Errorf("release %s: %w", l.Release, err)
+	if err == nil {
+		sealed, err = attest.ParseEnvelope(request)
 	}
-	if l.Case.Opening, err = attest.ParseOpening(l.Opening.Payload); err != nil {
-		return nil, fmt.Errorf("release %s: %w", l.Release, err)
+	if err == nil {
+		l.Request, err = attest.ParseRequest(sealed.Payload)
 	}
-	if l.Case.Request, err = attest.ParseRequest(l.Request.Payload); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", l.Release, err)
 	}
 	return l, nil
 }
 
-func scanVote(rows pgx.Rows, byID map[attest.Digest]*loaded) error {
-	var release attest.Digest
-	v := policy.Vote{}
-	e := &attest.Envelope{PayloadType: attest.StatementType, Signatures: make([]attest.Signature, 1)}
-	if err := rows.Scan(digest{&release}, digest{&v.Statement}, &e.Payload, &e.Signatures[0].KeyID, &e.Signatures[0].Sig); err != nil {
-		return err
+// loadUndecided reads locked releases whose vote set is closed as the signer
+// wants them, in the order of ids: every envelope byte for byte.
+func loadUndecided(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*coordinator.Undecided, error) {
+	byID := make(map[attest.Digest]*coordinator.Undecided, len(ids))
+	b := &pgx.Batch{}
+	b.Queue(`
+		SELECT o.id, o.request, o.suite, o.envelope, q.envelope, c.salt, c.set_digest, r.fence, l.list
+		  FROM openings o
+		  JOIN releases r ON r.id = o.id
+		  JOIN requests q ON q.digest = o.request
+		  JOIN artifact_sets l ON l.digest = r.agreed_set
+		  LEFT JOIN claims c ON c.request = o.request
+		 WHERE o.id = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			u, err := scanUndecided(rows)
+			if err != nil {
+				return err
+			}
+			byID[u.Release] = u
+		}
+		return rows.Err()
+	})
+	b.Queue(`
+		SELECT release, payload, keyid, signature
+		  FROM statements WHERE release = ANY($1) AND disposition <> 'late'`, column(ids)).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var release attest.Digest
+			e, err := scanStatement(rows, &release)
+			if err != nil {
+				return err
+			}
+			byID[release].Votes = append(byID[release].Votes, e)
+		}
+		return rows.Err()
+	})
+	if err := send(ctx, tx, b); err != nil {
+		return nil, err
+	}
+	out, err := inOrder(ids, byID)
+	for _, u := range out {
+		// Sorted here: asked for an order, the database would rather walk its
+		// whole index of digests than sort a few rows.
+		slices.SortFunc(u.Votes, func(a, b *attest.Envelope) int {
+			x, y := a.Digest(), b.Digest()
+			return bytes.Compare(x[:], y[:])
+		})
+	}
+	return out, err
+}
+
+func scanUndecided(row pgx.Row) (*coordinator.Undecided, error) {
+	u := &coordinator.Undecided{}
+	var opening, request, list []byte
+	var claim attest.Claim
+	if err := row.Scan(digest{&u.Release}, digest{&u.RequestDigest}, &u.Suite, &opening, &request, digest{&claim.Salt}, digest{&claim.Set},
+		&u.Fence, &list); err != nil {
+		return nil, err
+	}
+	if !claim.Set.IsZero() {
+		u.Claim = &claim
 	}
 	var err error
-	if v.Rebuild, err = attest.ParseRebuild(e.Payload); err != nil {
-		return fmt.Errorf("statement %s: %w", v.Statement, err)
+	if u.Opening, err = attest.ParseEnvelope(opening); err == nil {
+		u.Terms, err = attest.ParseOpening(u.Opening.Payload)
 	}
-	l := byID[release]
-	l.Case.Votes = append(l.Case.Votes, v)
-	l.Votes = append(l.Votes, e)
-	return nil
+	if err == nil {
+		u.Request, err = attest.ParseEnvelope(request)
+	}
+	if err == nil {
+		u.Artifacts, err = attest.ParseArtifacts(list)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("release %s: %w", u.Release, err)
+	}
+	return u, nil
 }

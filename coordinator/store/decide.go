@@ -27,9 +27,9 @@ func (w *Writer) ClaimUndecided(ctx context.Context, limit int, lease time.Durat
 			return err
 		}
 		attest.SortDigests(ids)
-		cases, err := loadCases(ctx, tx, ids)
-		for _, l := range cases {
-			out = append(out, l.Undecided)
+		cases, err := loadUndecided(ctx, tx, ids)
+		for _, u := range cases {
+			out = append(out, *u)
 		}
 		return err
 	})
@@ -132,7 +132,7 @@ func dueDecisions(ctx context.Context, tx pgx.Tx, decisions []coordinator.Decisi
 func bindNames(ctx context.Context, tx pgx.Tx, due []verdict) (bound []verdict, refused []attest.Digest, err error) {
 	r := &reservation{}
 	for _, v := range due {
-		r.add(&loaded{Undecided: coordinator.Undecided{Case: caseOf(v)}, source: v.source}, v.artifacts)
+		r.add(v.Release, v.suite, v.source, v.artifacts)
 	}
 	problems, err := r.reserve(ctx, tx)
 	if err != nil {
@@ -159,12 +159,6 @@ func bindNames(ctx context.Context, tx pgx.Tx, due []verdict) (bound []verdict, 
 		return nil, nil, err
 	}
 	return bound, refused, lost.apply(ctx, tx)
-}
-
-func caseOf(v verdict) coordinator.Case {
-	c := coordinator.Case{Suite: v.suite}
-	c.Release = v.Release
-	return c
 }
 
 // storeDecisions writes decisions whose releases are locked and whose names are

@@ -15,10 +15,12 @@ func (w *Writer) UnloggedEquivocations(ctx context.Context, limit int) ([]coordi
 	var out []coordinator.Equivocation
 	err := w.mark(ctx, "reading unlogged equivocations", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT x.release, x.operator, x.first, x.second
-			  FROM equivocations x JOIN embargoes e ON e.release = x.release
-			 WHERE e.over AND NOT EXISTS (SELECT FROM logged_equivocations l WHERE l.release = x.release AND l.operator = x.operator)
-			 ORDER BY x.recorded_at LIMIT $1`, limit)
+			WITH unlogged AS MATERIALIZED ( -- few or none; the view over all releases must not be read first
+			    SELECT x.release, x.operator, x.first, x.second, x.recorded_at FROM equivocations x
+			     WHERE NOT EXISTS (SELECT FROM logged_equivocations l WHERE l.release = x.release AND l.operator = x.operator))
+			SELECT u.release, u.operator, u.first, u.second FROM unlogged u
+			 WHERE (SELECT e.over FROM embargoes e WHERE e.release = u.release)
+			 ORDER BY u.recorded_at LIMIT $1`, limit)
 		var statements []attest.Digest
 		out, err = collect(rows, err, func(row pgx.CollectableRow) (coordinator.Equivocation, error) {
 			var x coordinator.Equivocation

@@ -44,7 +44,7 @@ func (w *Writer) Evaluate(ctx context.Context, limit int, judge func(coordinator
 		for _, l := range cases {
 			m := move{release: l.Release, Transition: judge(l.Case, attest.At(now)), retries: l.attempt <= l.retries}
 			if m.Close {
-				closing.add(l, l.Sets[m.Set])
+				closing.add(l.Release, l.Suite, l.source, l.Sets[m.Set])
 			}
 			moves = append(moves, m)
 		}

@@ -312,10 +312,9 @@ func (w *world) decision(u coordinator.Undecided, certificates ...string) coordi
 		Decided: attest.At(w.now()), Ground: attest.GroundQuorum, Set: set, Artifacts: attest.AgreedOf(u.Artifacts),
 		Threshold: 2, Operators: 3, Blind: true,
 	}
-	for _, v := range u.Case.Votes {
-		d.Votes = append(d.Votes, v.Statement)
+	for _, e := range u.Votes {
+		d.Votes = append(d.Votes, e.Digest())
 	}
-	attest.SortDigests(d.Votes)
 	e, err := d.Seal(w.signer)
 	must(w.t, err)
 	return coordinator.Decision{

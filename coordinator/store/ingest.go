@@ -115,7 +115,7 @@ type ingestWrites struct {
 
 	digests, releases, sets, payloads, signatures [][]byte
 	rebuilders, operators, outcomes, keyIDs       []string
-	dispositions                                  []string
+	isolations, dispositions                      []string
 	votes                                         []bool
 
 	lists map[attest.Digest]list
@@ -155,6 +155,7 @@ func (w *ingestWrites) take(k *ballot, in coordinator.Incoming) coordinator.Disp
 	w.operators = append(w.operators, s.operator)
 	w.outcomes = append(w.outcomes, string(in.Rebuild.Outcome))
 	w.sets = append(w.sets, nullable(s.set))
+	w.isolations = append(w.isolations, string(in.Rebuild.Isolation))
 	w.dispositions = append(w.dispositions, string(s.disposition))
 	w.votes = append(w.votes, s.vote)
 	w.payloads = append(w.payloads, in.Envelope.Payload)
@@ -198,15 +199,12 @@ func (w *ingestWrites) write(ctx context.Context, tx pgx.Tx) error {
 	}
 	b := &pgx.Batch{}
 	exec(b, `
-		WITH one AS (SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::boolean[],
-		                                  $10::bytea[], $11::text[], $12::bytea[])
-		                      AS u (digest, release, rebuilder, operator, outcome, set_digest, disposition, vote, payload, keyid, signature)),
-		     envelope AS (INSERT INTO statement_envelopes (digest, payload, keyid, signature)
-		                  SELECT digest, payload, keyid, signature FROM one)
-		INSERT INTO statements (digest, release, rebuilder, operator, outcome, set_digest, disposition, vote, received_at)
-		SELECT digest, release, rebuilder, operator, outcome, set_digest, disposition, vote, $9 FROM one`,
-		w.digests, w.releases, w.rebuilders, w.operators, w.outcomes, w.sets, w.dispositions, w.votes, w.now,
-		w.payloads, w.keyIDs, w.signatures)
+		INSERT INTO statements (digest, release, rebuilder, operator, outcome, set_digest, isolation, disposition, vote,
+		                        payload, keyid, signature, received_at)
+		SELECT u.*, $13 FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[],
+		                            $9::boolean[], $10::bytea[], $11::text[], $12::bytea[]) AS u`,
+		w.digests, w.releases, w.rebuilders, w.operators, w.outcomes, w.sets, w.isolations, w.dispositions, w.votes,
+		w.payloads, w.keyIDs, w.signatures, w.now)
 	if err := w.writeLists(b); err != nil {
 		return err
 	}
@@ -275,7 +273,7 @@ func (w *ingestWrites) writeDue(b *pgx.Batch) {
 
 // envelopesOf reads the sealed statements with the given digests, in that order.
 func envelopesOf(ctx context.Context, q querier, digests []attest.Digest) ([]*attest.Envelope, error) {
-	rows, err := q.Query(ctx, `SELECT digest, payload, keyid, signature FROM statement_envelopes WHERE digest = ANY($1)`, column(digests))
+	rows, err := q.Query(ctx, `SELECT digest, payload, keyid, signature FROM statements WHERE digest = ANY($1)`, column(digests))
 	if err != nil {
 		return nil, err
 	}

@@ -23,9 +23,9 @@ type wish struct {
 // reservation is what the closing releases of one transaction wish for.
 type reservation struct{ wishes []wish }
 
-func (r *reservation) add(l *loaded, artifacts attest.Artifacts) {
+func (r *reservation) add(release attest.Digest, suite, source string, artifacts attest.Artifacts) {
 	for _, a := range artifacts {
-		r.wishes = append(r.wishes, wish{l.Release, l.Suite, l.source, a.Name, a.SHA256})
+		r.wishes = append(r.wishes, wish{release, suite, source, a.Name, a.SHA256})
 	}
 }
 

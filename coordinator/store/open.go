@@ -53,7 +53,7 @@ func OpenWriter(ctx context.Context, dsn string, logger *slog.Logger) (*Writer, 
 	}
 	pool, err := open(ctx, dsn, settings{
 		role: writerRole, searchPath: schema + ", pg_temp", name: "reprosign-coordinator",
-		connections: writerConnections, statement: writerStatement,
+		connections: writerConnections, statement: writerStatement, byKey: true,
 	})
 	if err != nil {
 		return nil, err
@@ -76,6 +76,10 @@ type settings struct {
 	connections            int32
 	statement              time.Duration
 	readOnly               bool
+	// byKey: every query finds its rows by an index. Until the first ANALYZE the
+	// planner takes a table that has just been filled for a small one, or an array
+	// of keys for most of a table, and reads it whole, for every batch again.
+	byKey bool
 }
 
 func open(ctx context.Context, dsn string, s settings) (*pgxpool.Pool, error) {
@@ -96,6 +100,11 @@ func open(ctx context.Context, dsn string, s settings) (*pgxpool.Pool, error) {
 	params["timezone"] = "UTC"
 	params["statement_timeout"] = fmt.Sprint(s.statement.Milliseconds())
 	params["idle_in_transaction_session_timeout"] = fmt.Sprint(idleTransaction.Milliseconds())
+	if s.byKey {
+		for _, way := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+			params[way] = "off"
+		}
+	}
 	if s.readOnly {
 		params["default_transaction_read_only"] = "on"
 	}
