@@ -2,8 +2,12 @@ package attest
 
 import (
 	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,6 +24,9 @@ func MarshalCanonical(v any) ([]byte, error) {
 	data, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return nil, fmt.Errorf("encoding %T: %w", v, err)
+	}
+	if encodesCanonically(reflect.TypeOf(v)) && isASCII(data) {
+		return data, nil
 	}
 	value := jsontext.Value(data)
 	if err := value.Canonicalize(); err != nil {
@@ -46,6 +53,74 @@ func UnmarshalStrict(data []byte, limit int, v any) error {
 		return fmt.Errorf("%w: %w", ErrMalformed, errNotCanonical)
 	}
 	return nil
+}
+
+// canonicalTypes remembers what [encodesCanonically] found out of a type. It is
+// a cache that can be lost at any time.
+var canonicalTypes sync.Map // reflect.Type → bool
+
+// encodesCanonically reports whether the encoding of every value of a type is
+// canonical as it is, if it is ASCII: then another pass over it, which costs as
+// much as the encoding, is spared. So it is for types whose structs declare
+// their members in canonical order and that hold nothing but strings and truth
+// values. Numbers have more than one spelling, and names beyond ASCII another
+// order in UTF-8 than in RFC 8785.
+func encodesCanonically(t reflect.Type) bool {
+	if known, ok := canonicalTypes.Load(t); ok {
+		return known.(bool) //nolint:forcetypeassert // nothing else is stored
+	}
+	answer := declaredInOrder(t)
+	canonicalTypes.Store(t, answer)
+	return answer
+}
+
+func declaredInOrder(t reflect.Type) bool {
+	if t == nil || implements[json.Marshaler](t) || implements[json.MarshalerTo](t) {
+		return false
+	}
+	if implements[encoding.TextMarshaler](t) {
+		return true
+	}
+	switch t.Kind() { //nolint:exhaustive // all others may differ
+	case reflect.String, reflect.Bool:
+		return true
+	case reflect.Pointer:
+		return declaredInOrder(t.Elem())
+	case reflect.Slice:
+		return t.Elem().Kind() == reflect.Uint8 || declaredInOrder(t.Elem())
+	case reflect.Map:
+		return t.Key().Kind() == reflect.String && declaredInOrder(t.Elem())
+	case reflect.Struct:
+		return membersInOrder(t)
+	}
+	return false
+}
+
+func membersInOrder(t reflect.Type) bool {
+	before := ""
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous || !f.IsExported() || name <= before || options != "" && options != "omitzero" || !declaredInOrder(f.Type) {
+			return false
+		}
+		before = name
+	}
+	return true
+}
+
+func implements[I any](t reflect.Type) bool {
+	i := reflect.TypeFor[I]()
+	return t.Implements(i) || reflect.PointerTo(t).Implements(i)
+}
+
+func isASCII(data []byte) bool {
+	for _, c := range data {
+		if c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // quoted bounds an error that may quote the input at any length, an unknown

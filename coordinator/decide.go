@@ -178,7 +178,18 @@ func (c *Coordinator) accept(u Undecided, r bus.DecideResult) (Decision, error) 
 	if !known {
 		return Decision{}, bus.Errorf(bus.KindNotReady, "policy of the release is not loaded yet")
 	}
-	d, err := attest.OpenDecision(r.Decision, version.SignerKey)
+	if r.Decision == nil {
+		return Decision{}, errors.New("signer answered without a decision")
+	}
+	d, err := attest.ParseDecision(r.Decision.Payload)
+	if err != nil {
+		return Decision{}, err
+	}
+	key, err := version.SignerKey(d.Signer)
+	if err != nil {
+		return Decision{}, err
+	}
+	logged, err := entry(r.Decision, key) // verifies the signature
 	if err != nil {
 		return Decision{}, err
 	}
@@ -186,14 +197,6 @@ func (c *Coordinator) accept(u Undecided, r bus.DecideResult) (Decision, error) 
 		return Decision{}, fmt.Errorf("signer decided release %s, was asked about %s", d.Release.Short(), u.Release.Short())
 	}
 	if err := d.Decides(u.Artifacts); err != nil {
-		return Decision{}, err
-	}
-	key, err := version.SignerKey(d.Signer)
-	if err != nil {
-		return Decision{}, err
-	}
-	logged, err := entry(r.Decision, key)
-	if err != nil {
 		return Decision{}, err
 	}
 	suite, err := version.Suite(u.Suite)

@@ -1,0 +1,59 @@
+package attest
+
+import (
+	"math"
+	"reflect"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The shortcut of MarshalCanonical must never be seen in the bytes.
+func TestCanonicalFormIsTheSameWithAndWithoutTheShortcut(t *testing.T) {
+	type inOrder struct {
+		A map[string]string `json:"a"`
+		B []byte            `json:"b,omitzero"`
+		C *Envelope         `json:"c,omitzero"`
+	}
+	type outOfOrder struct {
+		B string `json:"b"`
+		A string `json:"a"`
+	}
+	for name, v := range map[string]any{
+		"in order":                       inOrder{A: map[string]string{"z": "1", "a": "2"}},
+		"escapes":                        inOrder{A: map[string]string{"\"\\\b\f\n\r\t\x01/<>&": "\u2028\u007f"}},
+		"names beyond ASCII":             inOrder{A: map[string]string{"\uFFFD": "", "\U0001F600": "", "é": ""}},
+		"out of order":                   outOfOrder{"1", "2"},
+		"out of order, deep":             []map[string]*outOfOrder{{"x": {"1", "2"}}},
+		"large number":                   struct{ N uint64 }{math.MaxUint64},
+		"anything":                       []any{map[string]any{"b": 1e21, "a": true}},
+		"nothing":                        nil,
+		"embedded":                       struct{ outOfOrder }{},
+		"member named as its field":      struct{ B, A string }{},
+		"number that is written as text": struct{ N Time }{1_800_000_000},
+	} {
+		got, err := MarshalCanonical(v)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want, err := json.Marshal(v, json.Deterministic(true))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := (*jsontext.Value)(&want).Canonicalize(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if string(got) != string(want) {
+			t.Errorf("%s: %s, canonical is %s", name, got, want)
+		}
+	}
+}
+
+func TestVotesTakeTheShortcut(t *testing.T) {
+	for _, v := range []any{&statement[rebuildPredicate]{}, statement[rebuildPredicate]{}, &Envelope{}} {
+		if !encodesCanonically(reflect.TypeOf(v)) {
+			t.Errorf("%T: its members are not declared in canonical order", v)
+		}
+	}
+}
