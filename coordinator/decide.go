@@ -15,7 +15,7 @@ import (
 
 // Bounds of the talk with the signer.
 const (
-	decideBatch = 64
+	decideBatch = 256
 	// decideLease is how long a crash of the coordinator delays a decision.
 	decideLease = 30 * time.Second
 	// decidePatience is for one message; it ends before the lease does.

@@ -23,6 +23,7 @@ CREATE TABLE log_bodies (
     release  sha256_digest,
     PRIMARY KEY (digest, leaf)
 );
+ALTER TABLE log_bodies ALTER COLUMN envelope SET STORAGE EXTERNAL; -- signatures and digests do not compress
 CALL append_only('log_bodies');
 
 -- The outbox. It keeps the hash so that the integrator needs no join, which

@@ -38,6 +38,8 @@ CREATE TABLE decisions (
     leaf       bigint NOT NULL UNIQUE REFERENCES log_leaves,
     stored_at  timestamptz NOT NULL DEFAULT now()
 );
+-- Signed bytes hold digests and signatures, which do not compress.
+ALTER TABLE decisions ALTER COLUMN envelope SET STORAGE EXTERNAL;
 CALL append_only('decisions');
 
 CREATE TABLE artifacts (

@@ -102,12 +102,16 @@ func (l *line) Tasks(ctx context.Context, name string, slots int, handle func(co
 	})
 }
 
-func (l *line) PublishVote(ctx context.Context, name string, v bus.Vote) error {
-	send := func() error { return l.Bus.PublishVote(ctx, name, v) }
-	if l.publish != nil {
-		return l.publish(v, send)
+func (l *line) PublishVote(ctx context.Context, name string, votes ...bus.Vote) error {
+	if l.publish == nil {
+		return l.Bus.PublishVote(ctx, name, votes...)
 	}
-	return send()
+	for _, v := range votes {
+		if err := l.publish(v, func() error { return l.Bus.PublishVote(ctx, name, v) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // party is one agent with everything of its own.

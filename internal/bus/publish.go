@@ -30,17 +30,21 @@ func (c *Conn) PublishTask(ctx context.Context, suite string, tasks ...Task) err
 	return c.publish(ctx, "task.", messages)
 }
 
-// PublishVote sends a rebuilder's statement and returns when the bus has it.
-// Only a receipt says that the coordinator has it too.
-func (c *Conn) PublishVote(ctx context.Context, rebuilder string, v Vote) error {
-	if v.Envelope == nil {
-		return Errorf(KindInvalid, "vote holds no envelope")
+// PublishVote sends a rebuilder's statements and returns when the bus has them.
+// Only a receipt says that the coordinator has them too.
+func (c *Conn) PublishVote(ctx context.Context, rebuilder string, votes ...Vote) error {
+	messages := make([]*nats.Msg, len(votes))
+	for i, v := range votes {
+		if v.Envelope == nil {
+			return Errorf(KindInvalid, "vote holds no envelope")
+		}
+		m, err := message(voteSubject(rebuilder), v, MaxVote)
+		if err != nil {
+			return fmt.Errorf("publishing a vote: %w", err)
+		}
+		messages[i] = m
 	}
-	m, err := message(voteSubject(rebuilder), v, MaxVote)
-	if err != nil {
-		return fmt.Errorf("publishing a vote: %w", err)
-	}
-	return c.publish(ctx, m.Subject, []*nats.Msg{m})
+	return c.publish(ctx, voteSubject(rebuilder), messages)
 }
 
 // PublishReceipt sends sealed receipts or rejections to a rebuilder.
