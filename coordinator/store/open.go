@@ -104,6 +104,7 @@ func open(ctx context.Context, dsn string, s settings) (*pgxpool.Pool, error) {
 		for _, way := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
 			params[way] = "off"
 		}
+		params["plan_cache_mode"] = "force_generic_plan" // there is one plan, whatever the keys
 	}
 	if s.readOnly {
 		params["default_transaction_read_only"] = "on"
