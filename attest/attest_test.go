@@ -176,5 +176,9 @@ func kinds(tb testing.TB) []kind {
 		}, func(e *attest.Envelope, keys attest.Keys) (attest.Withdrawal, error) {
 			return attest.OpenWithdrawal(e, func(_ attest.Role, name string) (attest.VerifierKey, error) { return keys(name) })
 		}, attest.ParseWithdrawal),
+		kindOf("complaint", alpha, attest.Complaint{
+			Rebuilder: "alpha", Release: attest.Digest{6}, Decision: attest.Digest{20}, Statement: attest.Digest{16}, Receipt: attest.Digest{27},
+			Issued: opened + 120,
+		}, attest.OpenComplaint, attest.ParseComplaint),
 	}
 }

@@ -13,9 +13,14 @@ const (
 	RecordPolicy       RecordKind = "policy"
 	RecordWithdrawal   RecordKind = "withdrawal"
 	RecordEquivocation RecordKind = "equivocation" // the two contradicting rebuild statements
+	RecordComplaint    RecordKind = "complaint"    // complaint, receipt and the statement that the decision lacks
 )
 
-const maxRecordBodies = 8
+const (
+	maxRecordBodies = 8
+	// anyBodies stands for 1 to maxRecordBodies.
+	anyBodies = 0
+)
 
 // Record brings envelopes that are not signed with P-256 into the log: it
 // names their digests, and they are served as bodies beside the log (design §3).
@@ -74,11 +79,13 @@ func (r Record) Check() error {
 	if err := CheckName(r.Coordinator); err != nil {
 		return fmt.Errorf("record: coordinator: %w", err)
 	}
-	if !slices.Contains([]RecordKind{RecordPolicy, RecordWithdrawal, RecordEquivocation}, r.Kind) {
+	bodies, known := map[RecordKind]int{RecordPolicy: anyBodies, RecordWithdrawal: anyBodies, RecordEquivocation: 2, RecordComplaint: 3}[r.Kind]
+	if !known {
 		return fmt.Errorf("record: %w", malformed("kind %q", clip(string(r.Kind))))
 	}
-	if len(r.Bodies) == 0 || len(r.Bodies) > maxRecordBodies || r.Kind == RecordEquivocation && len(r.Bodies) != 2 {
-		return fmt.Errorf("record: %w", malformed("%d bodies, 1 to %d allowed, two for an equivocation", len(r.Bodies), maxRecordBodies))
+	if len(r.Bodies) == 0 || len(r.Bodies) > maxRecordBodies || bodies != anyBodies && len(r.Bodies) != bodies {
+		return fmt.Errorf("record: %w", malformed("%d bodies of kind %s, 1 to %d allowed, two for an equivocation, three for a complaint",
+			len(r.Bodies), r.Kind, maxRecordBodies))
 	}
 	if len(r.Envelopes) != len(r.Bodies) {
 		return fmt.Errorf("record: %w", malformed("%d bodies, %d envelopes", len(r.Bodies), len(r.Envelopes)))

@@ -74,6 +74,7 @@ func TestListsNameNothingTwice(t *testing.T) {
 		"empty receipt":         attest.Receipt{Coordinator: "opener", Rebuilder: "alpha", Issued: opened}.Check(),
 		"overfull receipt":      attest.Receipt{Coordinator: "opener", Rebuilder: "alpha", Issued: opened, Counted: make([]attest.Digest, attest.MaxReceipt+1)}.Check(),
 		"one equivocator":       attest.Record{Coordinator: "opener", Kind: attest.RecordEquivocation, Bodies: []attest.Digest{one}, Envelopes: []attest.Digest{two}}.Check(),
+		"half a complaint":      attest.Record{Coordinator: "opener", Kind: attest.RecordComplaint, Bodies: []attest.Digest{one, two}, Envelopes: []attest.Digest{one, two}}.Check(),
 		"recorded twice":        attest.Record{Coordinator: "opener", Kind: attest.RecordPolicy, Bodies: []attest.Digest{one, one}, Envelopes: []attest.Digest{one, two}}.Check(),
 		"one envelope twice":    attest.Record{Coordinator: "opener", Kind: attest.RecordPolicy, Bodies: []attest.Digest{one, two}, Envelopes: []attest.Digest{one, one}}.Check(),
 		"body without envelope": attest.Record{Coordinator: "opener", Kind: attest.RecordPolicy, Bodies: []attest.Digest{one}}.Check(),

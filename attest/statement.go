@@ -18,6 +18,7 @@ const (
 	SignaturesMadeType = specBase + "signatures-made/v1"
 	RecordType         = specBase + "record/v1"
 	WithdrawalType     = specBase + "withdrawal/v1"
+	ComplaintType      = specBase + "complaint/v1"
 )
 
 // Keys finds the verifier key of the party that a statement names as its

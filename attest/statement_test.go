@@ -205,6 +205,8 @@ func TestContradictingMembersAreRefused(t *testing.T) {
 		{"receipt", `"rebuilder":"alpha"`, `"rebuilder":"Alpha"`},
 		{"record", `"kind":"equivocation"`, `"kind":"approval"`},
 		{"withdrawal", `"role":"admin"`, `"role":"rebuilder"`},
+		{"complaint", `"name":"decision"`, `"name":"release"`},
+		{"complaint", `"sha256":"14`, `"sha512":"14`},
 	} {
 		k := all[c.kind]
 		e, err := k.seal(k.key)

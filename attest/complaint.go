@@ -1,0 +1,82 @@
+package attest
+
+import "fmt"
+
+// Complaint is a rebuilder's public word that a decision does not list a
+// statement of its, though a coordinator has confirmed in a receipt that the
+// statement is counted (design §2.5). Complaint, receipt and statement together
+// show it to anybody; package policy judges them.
+type Complaint struct {
+	Rebuilder string
+	Release   Digest
+	Decision  Digest // that does not list the statement
+	Statement Digest
+	Receipt   Digest // that names it as counted
+	Issued    Time   // by the rebuilder's clock
+}
+
+type complaintPredicate struct {
+	Issued    Time   `json:"issued"`
+	Rebuilder string `json:"rebuilder"`
+	Receipt   Digest `json:"receipt"`
+	Release   Digest `json:"release"`
+	Statement Digest `json:"statement"`
+}
+
+// Check reports why the complaint is not well-formed.
+func (c Complaint) Check() error {
+	if err := CheckName(c.Rebuilder); err != nil {
+		return fmt.Errorf("complaint: rebuilder: %w", err)
+	}
+	for _, d := range []struct {
+		what   string
+		digest Digest
+	}{{"release", c.Release}, {"decision", c.Decision}, {"statement", c.Statement}, {"receipt", c.Receipt}} {
+		if d.digest.IsZero() {
+			return fmt.Errorf("complaint: %w", malformed("%s missing", d.what))
+		}
+	}
+	if c.Issued.IsZero() {
+		return fmt.Errorf("complaint: %w", malformed("time missing"))
+	}
+	return nil
+}
+
+// Encode returns the payload of a valid complaint.
+func (c Complaint) Encode() ([]byte, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	return encodeStatement(ComplaintType,
+		complaintPredicate{c.Issued, c.Rebuilder, c.Receipt, c.Release, c.Statement}, oneSubject(decisionSubject, c.Decision))
+}
+
+// Seal signs the complaint with the rebuilder's key.
+func (c Complaint) Seal(key SigningKey) (*Envelope, error) {
+	return seal("complaint", c.Rebuilder, key, c.Encode)
+}
+
+// ParseComplaint reads a complaint's payload, whose envelope somebody else verified.
+func ParseComplaint(payload []byte) (Complaint, error) {
+	s, err := decodeStatement[complaintPredicate](payload, ComplaintType)
+	if err != nil {
+		return Complaint{}, fmt.Errorf("parsing complaint: %w", err)
+	}
+	p := s.Predicate
+	c := Complaint{Rebuilder: p.Rebuilder, Release: p.Release, Statement: p.Statement, Receipt: p.Receipt, Issued: p.Issued}
+	if len(s.Subject) == 1 {
+		c.Decision = s.Subject[0].Digest.SHA256
+	}
+	if err := wantSubject(s.Subject, decisionSubject, c.Decision); err != nil {
+		return Complaint{}, fmt.Errorf("parsing complaint: %w", err)
+	}
+	if err := c.Check(); err != nil {
+		return Complaint{}, fmt.Errorf("parsing %w", err)
+	}
+	return c, nil
+}
+
+// OpenComplaint verifies a complaint under the key of the rebuilder it names.
+func OpenComplaint(e *Envelope, rebuilders Keys) (Complaint, error) {
+	return open("complaint", e, ParseComplaint, func(c Complaint) string { return c.Rebuilder }, rebuilders)
+}
