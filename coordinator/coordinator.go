@@ -69,6 +69,7 @@ type Coordinator struct {
 	events  *broadcast
 	grown   *broadcast // the log has a newer checkpoint
 	batch   int
+	closed  *handoff
 	parties parties
 }
 
@@ -84,6 +85,7 @@ func New(c Config) (*Coordinator, error) {
 	return &Coordinator{
 		store: c.Store, reader: c.Reader, bus: c.Bus, prover: c.Prover, trust: c.Trust, key: c.Key, log: c.Log,
 		metrics: newMetrics(), events: newBroadcast(), grown: newBroadcast(), batch: cmp.Or(c.Batch, ingestBatch),
+		closed:  newHandoff(),
 		parties: parties{onPolicy: c.OnPolicy, first: c.Trust.Newest().Serial},
 	}, nil
 }
@@ -139,6 +141,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			}
 		}
 	})
+	group.Go(func() error { return c.decideClosed(ctx) })
 	group.Go(func() error { return c.bus.Votes(ctx, c.batch, c.ingest) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err

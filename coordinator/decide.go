@@ -28,8 +28,25 @@ const (
 	notReadyPause = time.Second
 )
 
-// decide asks the signer about releases whose vote set is closed, and stores
-// what it decided.
+// decideClosed asks the signer about releases as they close.
+func (c *Coordinator) decideClosed(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case closed := <-c.closed.batches:
+			err := c.decideClaimed(ctx, closed)
+			<-c.closed.room
+			if err != nil && ctx.Err() == nil {
+				c.metrics.failures.WithLabelValues(string(TopicDecide)).Inc()
+				c.log.WarnContext(ctx, "decisions interrupted, repeating when their leases end", slog.Any("reason", err))
+			}
+		}
+	}
+}
+
+// decide asks the signer again about releases whose vote set is closed and
+// whose lease ended without a decision.
 func (c *Coordinator) decide(ctx context.Context) error {
 	if err := c.refresh(ctx); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -19,11 +20,63 @@ func (c *Coordinator) evaluate(ctx context.Context) error {
 		return err
 	}
 	for {
-		n, err := c.store.Evaluate(ctx, evaluateBatch, c.judge)
+		lease, err := c.closed.reserve(ctx)
+		if err != nil {
+			return err
+		}
+		n, closed, err := c.store.Evaluate(ctx, evaluateBatch, lease, c.judge)
+		if lease > 0 {
+			c.closed.put(closed)
+		}
 		if err != nil || n < evaluateBatch {
 			return err
 		}
 	}
+}
+
+// Bounds of the way from closing to deciding.
+const (
+	// handoffs bounds the batches that are closed and not decided yet.
+	handoffs = 2
+	// handoffPatience is how long closing waits for deciding to keep up. A signer
+	// that is away must not keep settle times and deadlines waiting: beyond this,
+	// what closes is left in the database until the signer answers.
+	handoffPatience = time.Second
+)
+
+// handoff passes releases that have just closed to the loop that asks the
+// signer, so that they need not be claimed and read again.
+type handoff struct {
+	room    chan struct{}
+	batches chan []Undecided
+}
+
+func newHandoff() *handoff {
+	return &handoff{room: make(chan struct{}, handoffs), batches: make(chan []Undecided, handoffs)}
+}
+
+// reserve takes room for one batch and returns the lease of what closes: zero
+// if there is no room, and nothing may be put.
+func (h *handoff) reserve(ctx context.Context) (time.Duration, error) {
+	timer := time.NewTimer(handoffPatience)
+	defer timer.Stop()
+	select {
+	case h.room <- struct{}{}:
+		return decideLease, nil
+	case <-timer.C:
+		return 0, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// put hands a batch over, or gives the room back if it is empty.
+func (h *handoff) put(closed []Undecided) {
+	if len(closed) == 0 {
+		<-h.room
+		return
+	}
+	h.batches <- closed // there is room
 }
 
 // judge turns the verdict on a case into what the store does with it. It is

@@ -89,16 +89,18 @@ type Store interface {
 
 	// Evaluate reads up to limit due releases under their locks, calls judge
 	// for each, and applies its transitions, all in one transaction. It returns
-	// how many there were. judge is pure. The names of a closing release's
-	// artifacts are reserved for its suite and source; if a name has another
-	// content or source there, the release goes to Conflict instead.
-	Evaluate(ctx context.Context, limit int, judge func(Case, attest.Time) Transition) (int, error)
+	// how many there were, and those that closed, leased for the signer; with a
+	// lease of zero they wait for ClaimUndecided. judge is pure. The names of a
+	// closing release's artifacts are reserved for its suite and source; if a
+	// name has another content or source there, the release goes to Conflict instead.
+	Evaluate(ctx context.Context, limit int, lease time.Duration, judge func(Case, attest.Time) Transition) (n int, closed []Undecided, err error)
 	// NextDue returns when the earliest item of a topic falls due that no
 	// notification will announce: a settle time, a deadline, the end of a lease
 	// or of a back-off. Zero if there is none.
 	NextDue(ctx context.Context, topic Topic) (time.Time, error)
 
-	// ClaimUndecided leases closed releases for the signer.
+	// ClaimUndecided leases closed releases for the signer: those whose lease
+	// ended without a decision.
 	ClaimUndecided(ctx context.Context, limit int, lease time.Duration) ([]Undecided, error)
 	// Decide stores decisions and their log entries. Those whose fence is old,
 	// or whose release was withdrawn, are left out and their ids returned.

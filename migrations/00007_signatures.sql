@@ -68,8 +68,10 @@ SELECT j.release, j.certificate, j.claimable_at
   JOIN decisions d ON d.release = j.release
   JOIN log_entries i ON i.leaf = d.leaf
  WHERE j.state = 'open'
+   -- OFFSET 0 has each looked up by its key; as a join the planner, which has
+   -- no statistics of a new database, compares all open jobs with one another.
    AND NOT EXISTS (SELECT FROM signing_jobs before
-                    WHERE before.release = j.release AND before.certificate < j.certificate AND before.state = 'open')
+                    WHERE before.release = j.release AND before.certificate < j.certificate AND before.state = 'open' OFFSET 0)
    AND NOT EXISTS (
        SELECT FROM artifacts a
          JOIN artifacts same ON same.sha512 = a.sha512 AND same.release <> a.release
@@ -77,7 +79,8 @@ SELECT j.release, j.certificate, j.claimable_at
          JOIN decisions earlier ON earlier.release = same.release
          JOIN log_entries at ON at.leaf = earlier.leaf
         WHERE a.release = j.release AND at.index < i.index
-          AND NOT EXISTS (SELECT FROM signatures s WHERE s.sha512 = a.sha512 AND s.certificate = j.certificate));
+          AND NOT EXISTS (SELECT FROM signatures s WHERE s.sha512 = a.sha512 AND s.certificate = j.certificate)
+       OFFSET 0);
 GRANT SELECT ON ready_jobs TO reprosign_coordinator;
 
 -- +goose Down

@@ -212,7 +212,7 @@ func (h *house) ingest(i int, r attest.Rebuild, b built) {
 // evaluate judges all releases by count alone.
 func (h *house) evaluate() {
 	h.t.Helper()
-	_, err := h.writer.Evaluate(h.t.Context(), 100, func(c coordinator.Case, _ attest.Time) coordinator.Transition {
+	_, _, err := h.writer.Evaluate(h.t.Context(), 100, 0, func(c coordinator.Case, _ attest.Time) coordinator.Transition {
 		agree := map[attest.Digest]int{}
 		for _, v := range c.Votes {
 			if v.Outcome == attest.Built {
@@ -233,7 +233,7 @@ func (h *house) evaluate() {
 // expire ends an attempt that another one may follow.
 func (h *house) expire(release attest.Digest) {
 	h.t.Helper()
-	_, err := h.writer.Evaluate(h.t.Context(), 100, func(c coordinator.Case, at attest.Time) coordinator.Transition {
+	_, _, err := h.writer.Evaluate(h.t.Context(), 100, 0, func(c coordinator.Case, at attest.Time) coordinator.Transition {
 		if c.Release != release {
 			return coordinator.Transition{State: coordinator.Building, Due: at.Add(time.Hour)}
 		}

@@ -139,7 +139,10 @@ func scanCase(row pgx.Row) (*loaded, error) {
 
 // loadUndecided reads locked releases whose vote set is closed as the signer
 // wants them, in the order of ids: every envelope byte for byte.
-func loadUndecided(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*coordinator.Undecided, error) {
+func loadUndecided(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]coordinator.Undecided, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	byID := make(map[attest.Digest]*coordinator.Undecided, len(ids))
 	b := &pgx.Batch{}
 	b.Queue(`
@@ -175,14 +178,16 @@ func loadUndecided(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*coor
 	if err := send(ctx, tx, b); err != nil {
 		return nil, err
 	}
-	out, err := inOrder(ids, byID)
-	for _, u := range out {
+	found, err := inOrder(ids, byID)
+	out := make([]coordinator.Undecided, len(found))
+	for i, u := range found {
 		// Sorted here: asked for an order, the database would rather walk its
 		// whole index of digests than sort a few rows.
 		slices.SortFunc(u.Votes, func(a, b *attest.Envelope) int {
 			x, y := a.Digest(), b.Digest()
 			return bytes.Compare(x[:], y[:])
 		})
+		out[i] = *u
 	}
 	return out, err
 }

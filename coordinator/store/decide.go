@@ -27,10 +27,7 @@ func (w *Writer) ClaimUndecided(ctx context.Context, limit int, lease time.Durat
 			return err
 		}
 		attest.SortDigests(ids)
-		cases, err := loadUndecided(ctx, tx, ids)
-		for _, u := range cases {
-			out = append(out, *u)
-		}
+		out, err = loadUndecided(ctx, tx, ids)
 		return err
 	})
 	if err != nil {
@@ -158,7 +155,7 @@ func bindNames(ctx context.Context, tx pgx.Tx, due []verdict) (bound []verdict, 
 		c.suites, c.names, c.sha256s, c.sources, c.releases, column(refused)); err != nil {
 		return nil, nil, err
 	}
-	return bound, refused, lost.apply(ctx, tx)
+	return bound, refused, lost.apply(ctx, tx, 0)
 }
 
 // storeDecisions writes decisions whose releases are locked and whose names are
@@ -245,6 +242,6 @@ func (w *Writer) Undecide(ctx context.Context, release attest.Digest, fence int6
 		end := transitions{{release: release, retries: retries, Transition: coordinator.Transition{
 			State: coordinator.Expired, Reason: reason, Retry: retry,
 		}}}
-		return end.apply(ctx, tx)
+		return end.apply(ctx, tx, 0)
 	})
 }

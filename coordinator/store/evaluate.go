@@ -17,10 +17,11 @@ const reservationPause = 30 * time.Second
 
 // Evaluate judges up to limit due releases. Releases that somebody else has
 // locked are left out: they are either judged there already or get a vote that
-// makes them due again.
-func (w *Writer) Evaluate(ctx context.Context, limit int, judge func(coordinator.Case, attest.Time) coordinator.Transition) (int, error) {
-	n := 0
-	err := w.mark(ctx, "evaluating releases", func(tx pgx.Tx) error {
+// makes them due again. Those that close are leased to the caller, as
+// ClaimUndecided does it, in the same transaction.
+func (w *Writer) Evaluate(ctx context.Context, limit int, lease time.Duration, judge func(coordinator.Case, attest.Time) coordinator.Transition) (n int, closed []coordinator.Undecided, err error) {
+	err = w.mark(ctx, "evaluating releases", func(tx pgx.Tx) error {
+		closed = nil
 		rows, err := tx.Query(ctx, `
 			SELECT id FROM releases WHERE due_at <= clock_timestamp()
 			 ORDER BY due_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED`, limit)
@@ -57,12 +58,16 @@ func (w *Writer) Evaluate(ctx context.Context, limit int, judge func(coordinator
 				moves[i].Transition = p.transition(attest.At(now))
 			}
 		}
-		return moves.apply(ctx, tx)
+		if err := moves.apply(ctx, tx, lease); err != nil || lease == 0 {
+			return err
+		}
+		closed, err = loadUndecided(ctx, tx, moves.closing())
+		return err
 	})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	return n, nil
+	return n, closed, nil
 }
 
 func scanDigest(row pgx.CollectableRow) (attest.Digest, error) {
@@ -81,8 +86,20 @@ type move struct {
 
 type transitions []move
 
-// apply writes transitions set by set. The releases are locked.
-func (ts transitions) apply(ctx context.Context, tx pgx.Tx) error {
+// closing returns the releases whose vote set closes.
+func (ts transitions) closing() []attest.Digest {
+	var ids []attest.Digest
+	for _, t := range ts {
+		if t.Close {
+			ids = append(ids, t.release)
+		}
+	}
+	return ids
+}
+
+// apply writes transitions set by set. The releases are locked. Without a lease
+// those that close wait for whoever claims them first.
+func (ts transitions) apply(ctx context.Context, tx pgx.Tx, lease time.Duration) error {
 	if len(ts) == 0 {
 		return nil
 	}
@@ -96,7 +113,9 @@ func (ts transitions) apply(ctx context.Context, tx pgx.Tx) error {
 		switch {
 		case t.Close:
 			states[i], sets[i] = string(coordinator.Building), t.Set[:]
-			topics.add(coordinator.TopicDecide)
+			if lease == 0 {
+				topics.add(coordinator.TopicDecide)
+			}
 		case t.State == coordinator.Building || t.State == coordinator.Held:
 			// GREATEST ignores null, so that a judge that names no time is asked
 			// again soon rather than never: a deadline must not be missed.
@@ -118,11 +137,12 @@ func (ts transitions) apply(ctx context.Context, tx pgx.Tx) error {
 		       due_at = CASE WHEN u.set_digest IS NULL AND NOT u.ended THEN GREATEST(u.due, now() + interval '1 second') END,
 		       closed_at = CASE WHEN u.set_digest IS NOT NULL THEN now() ELSE r.closed_at END,
 		       agreed_set = COALESCE(u.set_digest, r.agreed_set),
-		       claimable_at = CASE WHEN u.set_digest IS NOT NULL THEN now() END,
+		       claimable_at = CASE WHEN u.set_digest IS NOT NULL THEN now() + $7 END,
+		       fence = CASE WHEN u.set_digest IS NOT NULL THEN r.fence + 1 ELSE r.fence END,
 		       ended_at = CASE WHEN u.ended THEN now() END
 		  FROM unnest($1::bytea[], $2::text[], $3::text[], $4::timestamptz[], $5::bytea[], $6::boolean[])
 		           AS u (id, state, reason, due, set_digest, ended)
-		 WHERE r.id = u.id`, ids, states, reasons, due, sets, ended)
+		 WHERE r.id = u.id`, ids, states, reasons, due, sets, ended, lease)
 	exec(b, `
 		UPDATE request_progress p SET wanted = u.retry AND NOT p.withdrawn, open = u.retry AND NOT p.withdrawn
 		  FROM unnest($1::bytea[], $2::boolean[], $3::boolean[]) AS u (id, ended, retry)

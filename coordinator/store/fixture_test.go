@@ -290,7 +290,7 @@ func judge(threshold int) func(coordinator.Case, attest.Time) coordinator.Transi
 
 func (w *world) evaluate() int {
 	w.t.Helper()
-	n, err := w.writer.Evaluate(w.t.Context(), 1000, judge(2))
+	n, _, err := w.writer.Evaluate(w.t.Context(), 1000, 0, judge(2))
 	must(w.t, err)
 	return n
 }

@@ -168,7 +168,7 @@ func TestReplicasNeverClaimTheSameUndecidedRelease(t *testing.T) {
 	var claimed sync.Map
 	parallel(t, 4, 4, func(int) error {
 		for {
-			n, err := w.writer.Evaluate(t.Context(), 9, judge(2))
+			n, _, err := w.writer.Evaluate(t.Context(), 9, 0, judge(2))
 			if err != nil || n == 0 {
 				return err
 			}

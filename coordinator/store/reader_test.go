@@ -63,7 +63,7 @@ func TestEmbargoOfAnAttemptEndsWithTheLastAttempt(t *testing.T) {
 		if attempt == 1 {
 			first = r.ID
 		}
-		if n, err := w.writer.Evaluate(t.Context(), 10, conflict(true)); err != nil || n != 1 {
+		if n, _, err := w.writer.Evaluate(t.Context(), 10, 0, conflict(true)); err != nil || n != 1 {
 			t.Fatalf("evaluated %d, %v", n, err)
 		}
 		v := w.view(first)
