@@ -17,10 +17,15 @@ import (
 type loaded struct {
 	coordinator.Case
 
+	sealed  sealed
+	fence   int64
 	attempt int
 	retries int
 	source  string
 }
+
+// sealed is the envelopes of a release's opening and request.
+type sealed struct{ opening, request *attest.Envelope }
 
 // loadCases reads locked releases with everything a verdict needs, in the order
 // of ids. The caller has locked them in an earlier statement of tx. Late
@@ -32,8 +37,9 @@ func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*loaded, 
 	byID := make(map[attest.Digest]*loaded, len(ids))
 	b := &pgx.Batch{}
 	b.Queue(`
-		SELECT o.id, o.request, o.suite, o.envelope, q.envelope, c.salt, c.set_digest, o.attempt, o.retries, q.source
+		SELECT o.id, o.request, o.suite, o.envelope, q.envelope, c.salt, c.set_digest, r.fence, o.attempt, o.retries, q.source
 		  FROM openings o
+		  JOIN releases r ON r.id = o.id
 		  JOIN requests q ON q.digest = o.request
 		  LEFT JOIN claims c ON c.request = o.request
 		 WHERE o.id = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
@@ -95,14 +101,9 @@ func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*loaded, 
 	if err := send(ctx, tx, b); err != nil {
 		return nil, err
 	}
-	return inOrder(ids, byID)
-}
-
-// inOrder returns what was found, in the order asked for.
-func inOrder[T any](ids []attest.Digest, found map[attest.Digest]*T) ([]*T, error) {
-	out := make([]*T, len(ids))
+	out := make([]*loaded, len(ids))
 	for i, id := range ids {
-		if out[i] = found[id]; out[i] == nil {
+		if out[i] = byID[id]; out[i] == nil {
 			return nil, errMissing("opening", id)
 		}
 	}
@@ -115,21 +116,21 @@ func scanCase(row pgx.Row) (*loaded, error) {
 	var opening, request []byte
 	var claim attest.Claim
 	if err := row.Scan(digest{&l.Release}, digest{&l.RequestDigest}, &l.Suite, &opening, &request, digest{&claim.Salt}, digest{&claim.Set},
-		&l.attempt, &l.retries, &l.source); err != nil {
+		&l.fence, &l.attempt, &l.retries, &l.source); err != nil {
 		return nil, err
 	}
 	if !claim.Set.IsZero() {
 		l.Claim = &claim
 	}
-	sealed, err := attest.ParseEnvelope(opening)
-	if err == nil {
-		l.Opening, err = attest.ParseOpening(sealed.Payload)
+	var err error
+	if l.sealed.opening, err = attest.ParseEnvelope(opening); err == nil {
+		l.Opening, err = attest.ParseOpening(l.sealed.opening.Payload)
 	}
 	if err == nil {
-		sealed, err = attest.ParseEnvelope(request)
+		l.sealed.request, err = attest.ParseEnvelope(request)
 	}
 	if err == nil {
-		l.Request, err = attest.ParseRequest(sealed.Payload)
+		l.Request, err = attest.ParseRequest(l.sealed.request.Payload)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", l.Release, err)
@@ -137,68 +138,80 @@ func scanCase(row pgx.Row) (*loaded, error) {
 	return l, nil
 }
 
+// leased turns a case that has just closed, with a lease, into what the signer
+// wants; the votes are still to be read.
+func (l *loaded) leased(set attest.Digest) coordinator.Undecided {
+	return coordinator.Undecided{
+		Release: l.Release, RequestDigest: l.RequestDigest, Suite: l.Suite, Terms: l.Opening, Claim: l.Claim,
+		Opening: l.sealed.opening, Request: l.sealed.request, Artifacts: l.Sets[set], Fence: l.fence + 1,
+	}
+}
+
 // loadUndecided reads locked releases whose vote set is closed as the signer
 // wants them, in the order of ids: every envelope byte for byte.
 func loadUndecided(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]coordinator.Undecided, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	byID := make(map[attest.Digest]*coordinator.Undecided, len(ids))
-	b := &pgx.Batch{}
-	b.Queue(`
+	rows, err := tx.Query(ctx, `
 		SELECT o.id, o.request, o.suite, o.envelope, q.envelope, c.salt, c.set_digest, r.fence, l.list
 		  FROM openings o
 		  JOIN releases r ON r.id = o.id
 		  JOIN requests q ON q.digest = o.request
 		  JOIN artifact_sets l ON l.digest = r.agreed_set
 		  LEFT JOIN claims c ON c.request = o.request
-		 WHERE o.id = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			u, err := scanUndecided(rows)
-			if err != nil {
-				return err
-			}
-			byID[u.Release] = u
-		}
-		return rows.Err()
-	})
-	b.Queue(`
-		SELECT release, payload, keyid, signature
-		  FROM statements WHERE release = ANY($1) AND disposition <> 'late'`, column(ids)).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var release attest.Digest
-			e, err := scanStatement(rows, &release)
-			if err != nil {
-				return err
-			}
-			byID[release].Votes = append(byID[release].Votes, e)
-		}
-		return rows.Err()
-	})
-	if err := send(ctx, tx, b); err != nil {
+		 WHERE o.id = ANY($1) ORDER BY o.id`, column(ids))
+	out, err := collect(rows, err, scanUndecided)
+	if err == nil && len(out) != len(ids) {
+		err = fmt.Errorf("%d of %d closed releases found", len(out), len(ids))
+	}
+	if err != nil {
 		return nil, err
 	}
-	found, err := inOrder(ids, byID)
-	out := make([]coordinator.Undecided, len(found))
-	for i, u := range found {
+	return out, loadVotes(ctx, tx, out)
+}
+
+// loadVotes reads the statements that the signer judges, byte for byte.
+func loadVotes(ctx context.Context, tx pgx.Tx, closed []coordinator.Undecided) error {
+	if len(closed) == 0 {
+		return nil
+	}
+	ids := make([]attest.Digest, len(closed))
+	byID := make(map[attest.Digest]*coordinator.Undecided, len(closed))
+	for i := range closed {
+		ids[i] = closed[i].Release
+		byID[ids[i]] = &closed[i]
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT release, payload, keyid, signature
+		  FROM statements WHERE release = ANY($1) AND disposition <> 'late'`, column(ids))
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		var release attest.Digest
+		e, err := scanStatement(rows, &release)
+		if err != nil {
+			rows.Close()
+			return err
+		}
+		byID[release].Votes = append(byID[release].Votes, e)
+	}
+	for i := range closed {
 		// Sorted here: asked for an order, the database would rather walk its
 		// whole index of digests than sort a few rows.
-		slices.SortFunc(u.Votes, func(a, b *attest.Envelope) int {
+		slices.SortFunc(closed[i].Votes, func(a, b *attest.Envelope) int {
 			x, y := a.Digest(), b.Digest()
 			return bytes.Compare(x[:], y[:])
 		})
-		out[i] = *u
 	}
-	return out, err
+	return rows.Err()
 }
 
-func scanUndecided(row pgx.Row) (*coordinator.Undecided, error) {
-	u := &coordinator.Undecided{}
+func scanUndecided(row pgx.CollectableRow) (coordinator.Undecided, error) {
+	var u coordinator.Undecided
 	var opening, request, list []byte
 	var claim attest.Claim
 	if err := row.Scan(digest{&u.Release}, digest{&u.RequestDigest}, &u.Suite, &opening, &request, digest{&claim.Salt}, digest{&claim.Set},
 		&u.Fence, &list); err != nil {
-		return nil, err
+		return u, err
 	}
 	if !claim.Set.IsZero() {
 		u.Claim = &claim
@@ -214,7 +227,7 @@ func scanUndecided(row pgx.Row) (*coordinator.Undecided, error) {
 		u.Artifacts, err = attest.ParseArtifacts(list)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("release %s: %w", u.Release, err)
+		return u, fmt.Errorf("release %s: %w", u.Release, err)
 	}
 	return u, nil
 }

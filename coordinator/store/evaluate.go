@@ -61,8 +61,12 @@ func (w *Writer) Evaluate(ctx context.Context, limit int, lease time.Duration, j
 		if err := moves.apply(ctx, tx, lease); err != nil || lease == 0 {
 			return err
 		}
-		closed, err = loadUndecided(ctx, tx, moves.closing())
-		return err
+		for i, m := range moves {
+			if m.Close {
+				closed = append(closed, cases[i].leased(m.Set))
+			}
+		}
+		return loadVotes(ctx, tx, closed)
 	})
 	if err != nil {
 		return 0, nil, err
@@ -85,17 +89,6 @@ type move struct {
 }
 
 type transitions []move
-
-// closing returns the releases whose vote set closes.
-func (ts transitions) closing() []attest.Digest {
-	var ids []attest.Digest
-	for _, t := range ts {
-		if t.Close {
-			ids = append(ids, t.release)
-		}
-	}
-	return ids
-}
 
 // apply writes transitions set by set. The releases are locked. Without a lease
 // those that close wait for whoever claims them first.
