@@ -90,7 +90,7 @@ func (r *Release) open(tb testing.TB, attempt int) {
 	r.Opening = seal(tb, w.Coordinator, r.opening)
 	r.ID = r.Opening.Digest()
 	w.Log.Now = opened + 1
-	r.OpeningIndex = w.Log.Append(tb, r.Opening, w.Coordinator.VerifierKey)
+	r.OpeningIndex = w.Log.Append(tb, r.Opening, w.Coordinator.VerifierKey, r.Request)
 	r.OpeningProof = w.Log.Prove(tb, r.OpeningIndex)
 }
 
