@@ -35,6 +35,7 @@ type settings struct {
 		program.Bus                 // without a URL one is started
 		Replicas    int             `toml:"replicas" help:"servers that keep each message: 1, or 3 in a cluster"`
 		MaxAge      config.Duration `toml:"max_age" help:"how long tasks, votes and receipts are kept on the bus"`
+		MaxUnread   int             `toml:"max_unread" help:"votes of one rebuilder that may wait for a coordinator"`
 		Listen      string          `toml:"listen" help:"address of the bus that is started here"`
 	} `toml:"nats"`
 	Anchor anchorSettings `toml:"anchor"`
@@ -43,7 +44,7 @@ type settings struct {
 func defaults() settings {
 	var s settings
 	s.Log = program.DefaultLog
-	s.NATS.Replicas, s.NATS.MaxAge = 1, config.Duration(bus.DefaultMaxAge)
+	s.NATS.Replicas, s.NATS.MaxAge, s.NATS.MaxUnread = 1, config.Duration(bus.DefaultMaxAge), bus.DefaultMaxUnread
 	s.NATS.Listen = "127.0.0.1:4222"
 	return s
 }
@@ -132,7 +133,9 @@ func work(ctx context.Context, p *program.Program, s settings, trust *policy.Cha
 		return err
 	}
 	defer r.Close()
-	if err := conn.EnsureStreams(ctx, bus.StreamOptions{Replicas: s.NATS.Replicas, MaxAge: time.Duration(s.NATS.MaxAge)}); err != nil {
+	if err := conn.EnsureStreams(ctx, bus.StreamOptions{
+		Replicas: s.NATS.Replicas, MaxAge: time.Duration(s.NATS.MaxAge), MaxUnread: s.NATS.MaxUnread,
+	}); err != nil {
 		return err
 	}
 	domain, err := coordinator.New(coordinator.Config{

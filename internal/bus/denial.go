@@ -95,12 +95,15 @@ func (c *Conn) explain(ctx context.Context, err error, format string, args ...an
 		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
 	var api *jetstream.APIError
-	const tooLargeForStream = 10054
+	// Codes of JetStream; the second is that of every limit of a stream.
+	const tooLargeForStream, notStored = 10054, 10077
 	switch {
 	case errors.As(err, &known):
 		return fmt.Errorf("%s: %w", what, err)
 	case errors.Is(err, nats.ErrMaxPayload), errors.As(err, &api) && api.ErrorCode == tooLargeForStream:
 		return failed(err, KindInvalid, "%s: message is too large", what)
+	case errors.As(err, &api) && api.ErrorCode == notStored && strings.Contains(api.Description, "per subject"):
+		return failed(err, KindUnavailable, "%s: as many votes of this rebuilder as may wait for a coordinator already do, no more are taken until it has stored some", what)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
 		return failed(err, KindUnavailable, "%s: nobody is there to answer", what)
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/internal/box"
@@ -325,6 +326,48 @@ func TestOversizedVotesAreRefusedOnBothSides(t *testing.T) {
 	if !strings.Contains(string(answer.Data), "10054") {
 		t.Errorf("the stream answered %s", answer.Data)
 	}
+}
+
+func TestFloodOfOneRebuilderLeavesRoomForTheOthers(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	c, flooder, r := h.connect(t, one), h.connect(t, alpha), h.connect(t, beta)
+	const quota = 8
+	if err := c.EnsureStreams(within(t), bus.StreamOptions{Replicas: 1, MaxUnread: quota}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range quota {
+		vote(t, flooder, "alpha", fmt.Sprint(i))
+	}
+	over := bus.Vote{Envelope: envelope(t, "one too many")}
+	wantKind(t, flooder.PublishVote(within(t), "alpha", over), bus.KindUnavailable, "wait for a coordinator already", "maximum messages per subject")
+	for range 1000 { // without asking for an acknowledgement
+		if err := flooder.Raw().Publish("vote.alpha", make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantKind(t, flooder.PublishVote(within(t), "alpha", over), bus.KindUnavailable)
+	vote(t, r, "beta", "as if nothing had happened")
+	js, err := jetstream.New(c.Raw())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(within(t), bus.StreamVotes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Msgs; n != quota+1 {
+		t.Errorf("the stream holds %d votes, want %d", n, quota+1)
+	}
+
+	b := newBallot(quota + 2)
+	done := b.all
+	run(t, func(ctx context.Context) error { return c.Votes(ctx, 4, b.take) })
+	// What is stored makes room, also when nothing more can come in.
+	if _, err := available(t, func() (struct{}, error) { return struct{}{}, flooder.PublishVote(within(t), "alpha", over) }); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, done)
 }
 
 func TestLargeVotesPassWithinTheMemoryBound(t *testing.T) {

@@ -37,7 +37,8 @@ func PermissionsOf(id Identity) Permissions {
 		p.Publish = append(p.Publish,
 			houseAPI+".CONSUMER.CREATE."+StreamTasks+".>",
 			houseAPI+".CONSUMER.CREATE."+StreamReceipts+".>",
-			houseAPI+".CONSUMER.CREATE."+StreamVotes+"."+votesConsumer)
+			houseAPI+".CONSUMER.CREATE."+StreamVotes+"."+votesConsumer,
+			houseAPI+".STREAM.PURGE."+StreamVotes)
 		p.Publish = append(p.Publish, consuming(houseAPI, StreamVotes, votesConsumer)...)
 		p.Subscribe = append(p.Subscribe, "api.v1.>", "$SRV.>", subjectLog+" "+logQueue)
 		p.Answer = MaxAPITime

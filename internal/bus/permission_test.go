@@ -100,7 +100,7 @@ func TestForbiddenSubjectsAreRefused(t *testing.T) {
 		},
 		{
 			one,
-			[]string{"vote.alpha", "api.v1.submit.press", "$JS.API.STREAM.DELETE.VOTES", "$JS.API.STREAM.PURGE.VOTES", "$JS.API.STREAM.CREATE.MINE", "$SYS.REQ.SERVER.PING", bus.Inbox(alpha) + ".x"},
+			[]string{"vote.alpha", "api.v1.submit.press", "$JS.API.STREAM.DELETE.VOTES", "$JS.API.STREAM.PURGE.RECEIPTS", "$JS.API.STREAM.CREATE.MINE", "$SYS.REQ.SERVER.PING", bus.Inbox(alpha) + ".x"},
 			[]string{">", "vote.>", "signer.v1.sign", bus.Inbox(two) + ".>"},
 		},
 	} {
@@ -143,7 +143,7 @@ func TestAnswersCannotBeAimedAtOthersSubjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, target := range []string{
-		"$JS.API.STREAM.DELETE.VOTES", "$JS.API.STREAM.PURGE.TASKS", "vote.beta", "receipt.beta", "task.all.stable",
+		"$JS.API.STREAM.DELETE.VOTES", "$JS.API.STREAM.PURGE.VOTES", "$JS.API.STREAM.PURGE.TASKS", "vote.beta", "receipt.beta", "task.all.stable",
 		"signer.v1.sign", "event.stable.signed", bus.Inbox(beta) + ".x", "js.STREAM.DELETE.VOTES",
 	} {
 		for _, through := range []string{"js.CONSUMER.MSG.NEXT.TASKS.reb-alpha", "js.CONSUMER.INFO.TASKS.reb-alpha", "api.v1.status", "api.v1.receipts.alpha"} {
@@ -235,7 +235,7 @@ func TestReaderOfTheLogCannotSpeakThroughTheAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, target := range []string{
-		"$JS.API.STREAM.DELETE.VOTES", "$JS.API.STREAM.PURGE.TASKS", "vote.beta", "receipt.alpha", "task.all.stable",
+		"$JS.API.STREAM.DELETE.VOTES", "$JS.API.STREAM.PURGE.VOTES", "$JS.API.STREAM.PURGE.TASKS", "vote.beta", "receipt.alpha", "task.all.stable",
 		"signer.v1.sign", "signer.v1.decide", "event.stable.signed", "log.v1.read", "api.v1.withdraw",
 		bus.Inbox(two) + ".victim", bus.Inbox(alpha) + ".x", "_INBOX.x",
 	} {

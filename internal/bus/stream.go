@@ -16,6 +16,11 @@ const (
 	// over all coordinators.
 	maxPending = 20_000
 
+	// maxReceipts bounds the receipts that are kept for one rebuilder; whoever
+	// missed older ones asks for them. A flood of bad votes is answered with as
+	// many rejections.
+	maxReceipts = 16_384
+
 	// maxEvents bounds the events that are kept, in memory: they are hints, and
 	// whoever missed one asks for the status.
 	maxEvents = 100_000
@@ -31,22 +36,34 @@ type StreamOptions struct {
 	// MaxAge is how long tasks, votes and receipts are kept; longer than the
 	// longest deadline of a suite. Zero means DefaultMaxAge.
 	MaxAge time.Duration
+	// MaxUnread bounds the votes of one rebuilder that wait for a coordinator:
+	// JetStream refuses further ones with an error that the publisher sees, of
+	// KindUnavailable, and takes others' all the same. With MaxVote it bounds
+	// what one rebuilder can take of the disk. Zero means DefaultMaxUnread.
+	MaxUnread int
 }
 
 // DefaultMaxAge is the MaxAge of streams when none is chosen.
 const DefaultMaxAge = 14 * 24 * time.Hour
+
+// DefaultMaxUnread is the MaxUnread when none is chosen: at most 2 GiB of each rebuilder.
+const DefaultMaxUnread = 2048
 
 // EnsureStreams makes the streams and the coordinators' consumer, or brings
 // them to these options. Coordinators call it when they start.
 //
 // Messages age out; they are not kept until everybody has read them. A
 // rebuilder that is enrolled late then still finds the open tasks, and one that
-// has died does not fill the disk. Votes are not de-duplicated by a message id:
-// ids are stream-wide, so that one rebuilder could silence another by using its
-// id first.
+// has died does not fill the disk. Votes are also removed soon after they were
+// stored (Votes), so that what is there is what MaxUnread counts. They are not
+// de-duplicated by a message id: ids are stream-wide, so that one rebuilder
+// could silence another by using its id first.
 func (c *Conn) EnsureStreams(ctx context.Context, o StreamOptions) error {
 	if o.MaxAge == 0 {
 		o.MaxAge = DefaultMaxAge
+	}
+	if o.MaxUnread == 0 {
+		o.MaxUnread = DefaultMaxUnread
 	}
 	file := jetstream.StreamConfig{
 		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
@@ -57,7 +74,10 @@ func (c *Conn) EnsureStreams(ctx context.Context, o StreamOptions) error {
 	tasks.Name, tasks.Subjects = StreamTasks, []string{"task.*.*"}
 	votes.Name, votes.Subjects = StreamVotes, []string{"vote.*"}
 	votes.MaxMsgSize = MaxVote
+	votes.DenyPurge = false
+	votes.Discard, votes.DiscardNewPerSubject, votes.MaxMsgsPerSubject = jetstream.DiscardNew, true, int64(o.MaxUnread)
 	receipts.Name, receipts.Subjects = StreamReceipts, []string{"receipt.*"}
+	receipts.MaxMsgsPerSubject = maxReceipts
 	events.Name, events.Subjects = StreamEvents, []string{"event.*.*"}
 	events.Storage, events.MaxMsgs = jetstream.MemoryStorage, maxEvents
 	for _, s := range []jetstream.StreamConfig{tasks, votes, receipts, events} {

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/semaphore"
@@ -41,6 +42,11 @@ func (c *Conn) Votes(ctx context.Context, batch int, handle func(context.Context
 		room := semaphore.NewWeighted(maxBatchBytes)
 		broken := make(chan error, 1)
 		ctx, stop := context.WithCancel(ctx)
+		tidy := newBroom()
+		var sweeping sync.WaitGroup
+		sweeping.Go(func() { tidy.sweep(ctx, c, consumer) })
+		defer sweeping.Wait()
+		defer stop()
 		go func() {
 			defer close(queue)
 			broken <- pump(ctx, votes, queue, room)
@@ -48,6 +54,7 @@ func (c *Conn) Votes(ctx context.Context, batch int, handle func(context.Context
 		for first := range queue {
 			votes := collect(first, queue, batch)
 			c.storeVotes(ctx, votes, handle)
+			tidy.note(len(votes))
 			for _, m := range votes {
 				room.Release(weight(m))
 			}
