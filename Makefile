@@ -41,7 +41,7 @@ test: ## Run the tests, with the race detector, in random order
 
 .PHONY: test-long
 test-long: ## Run the long tests (build tag long), then every fuzz target for FUZZTIME
-	@.ci/setup test
+	@.ci/setup long
 	$(GO) test -tags long -shuffle=on -timeout 40m -run '^TestLong' ./...
 	GO="$(GO)" .ci/fuzz $(FUZZTIME)
 
