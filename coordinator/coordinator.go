@@ -31,9 +31,11 @@ type Bus interface {
 	Sign(ctx context.Context, r bus.SignRequest) (bus.SignReply, error)
 }
 
-// Prover proves entries of the evidence log under its newest checkpoint.
+// Prover proves entries of the evidence log.
 type Prover interface {
-	Proof(ctx context.Context, index int64) (translog.Proof, error)
+	// Proof proves the entry at index under the first published checkpoint over
+	// it that those who trust a policy accept. ErrNotFound if there is none yet.
+	Proof(ctx context.Context, index int64, under *policy.Version) (translog.Proof, error)
 }
 
 // Config is what a coordinator needs.

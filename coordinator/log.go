@@ -4,6 +4,9 @@ import (
 	"context"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
 )
 
 // Tree is the evidence log's tree as the database holds it.
@@ -23,6 +26,16 @@ type Tile struct {
 // every tile that changed. read returns stored tiles, in the order asked for.
 type Grow func(old Tree, leaves []tlog.Hash, read func([]tlog.Tile) ([][]byte, error)) (Tree, []Tile, error)
 
+// Seen is what the witnesses of a checkpoint make known.
+type Seen struct {
+	// At is when a quorum of them had cosigned it.
+	At attest.Time
+	// Confirm judges a decision below the checkpoint by the witnesses' time
+	// (policy.Confirm). It is pure. Its error expires the release if it wraps
+	// policy.ErrTooLate; every other one undoes the publication.
+	Confirm func(Case, attest.Decision, policy.Seen) error
+}
+
 // LogStore is the evidence log in the database (design §2.6). Its methods may
 // be called from several replicas at once.
 type LogStore interface {
@@ -35,9 +48,18 @@ type LogStore interface {
 	Committed(ctx context.Context) (tree Tree, published bool, err error)
 	// Publish stores a signed checkpoint of a committed tree. In the same
 	// transaction the decisions below its size become logged and their signing
-	// jobs open. Publishing the same note again changes nothing; another note
-	// for the same size is an error.
+	// jobs open. Publishing the same tree again changes nothing, with other
+	// cosignatures either; another tree of the same size is ErrForked.
 	Publish(ctx context.Context, tree Tree, note []byte) error
+	// PublishSeen is Publish for a checkpoint that witnesses had to cosign and
+	// did. Decisions that do not hold by the witnesses' time expire, and their
+	// requests get the next attempt if there is one left.
+	PublishSeen(ctx context.Context, tree Tree, note []byte, seen Seen) error
+	// Await shows a reason at every decided release that is not logged yet.
+	Await(ctx context.Context, reason string) error
+	// Covering returns the smallest stored checkpoint above an index, among all
+	// or only those that witnesses had to cosign; ErrNotFound if there is none.
+	Covering(ctx context.Context, index int64, seen bool) (Tree, []byte, error)
 	// Checkpoint returns the newest stored checkpoint; ErrNotFound if there is none.
 	Checkpoint(ctx context.Context) (Tree, []byte, error)
 	// Tiles returns stored tiles, in the order asked for, as long as they are;

@@ -108,7 +108,7 @@ func check(t testing.TB, dsn string, key attest.SigningKey, q *sequencer.Sequenc
 		if hashes[0] != tlog.RecordHash([]byte(leaf)) {
 			t.Fatalf("entry %d is not the one in the tree", i)
 		}
-		p, err := q.Proof(t.Context(), int64(i))
+		p, err := q.Proof(t.Context(), int64(i), nil)
 		must(t, err)
 		if _, err := p.Verify([]byte(leaf), key.VerifierKey); err != nil {
 			t.Fatalf("proof of entry %d: %v", i, err)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -103,70 +102,6 @@ func (w *Writer) Committed(ctx context.Context) (tree coordinator.Tree, publishe
 		SELECT s.size, s.root, EXISTS (SELECT FROM log_checkpoints c WHERE c.size = s.size) FROM log_state s WHERE s.id = 1`).
 		Scan(&tree.Size, digest{(*attest.Digest)(&tree.Root)}, &published)
 	return tree, published, wrap("reading the log's state", err)
-}
-
-// Publish stores a signed checkpoint and, in the same transaction, what follows
-// from it: decisions below its size are logged, their signing jobs open.
-func (w *Writer) Publish(ctx context.Context, tree coordinator.Tree, note []byte) error {
-	return w.tx(ctx, fmt.Sprintf("storing the checkpoint of size %d", tree.Size), func(tx pgx.Tx) error {
-		var state coordinator.Tree
-		if err := tx.QueryRow(ctx, `SELECT size, root FROM log_state WHERE id = 1`).
-			Scan(&state.Size, digest{(*attest.Digest)(&state.Root)}); err != nil {
-			return err
-		}
-		if state.Size < tree.Size || state.Size == tree.Size && state.Root != tree.Root {
-			return fmt.Errorf("%w: the log has size %d, and no such tree was ever committed", coordinator.ErrForked, state.Size)
-		}
-		tag, err := tx.Exec(ctx, `INSERT INTO log_checkpoints (size, root, note) VALUES ($1, $2::bytea, $3) ON CONFLICT DO NOTHING`,
-			tree.Size, tree.Root[:], note)
-		if err != nil {
-			return err
-		}
-		if tag.RowsAffected() == 0 {
-			return sameNote(ctx, tx, tree, note)
-		}
-		if err := notify(ctx, tx, coordinator.TopicLog); err != nil {
-			return err
-		}
-		return openLogged(ctx, tx, tree.Size)
-	})
-}
-
-// sameNote accepts a checkpoint that another replica stored first, if it is the same.
-func sameNote(ctx context.Context, tx pgx.Tx, tree coordinator.Tree, note []byte) error {
-	var stored []byte
-	if err := tx.QueryRow(ctx, `SELECT note FROM log_checkpoints WHERE size = $1`, tree.Size).Scan(&stored); err != nil {
-		return err
-	}
-	if !bytes.Equal(stored, note) {
-		return fmt.Errorf("%w: another checkpoint of this size is stored", coordinator.ErrForked)
-	}
-	return nil
-}
-
-// openLogged moves decided releases below size on to be signed.
-func openLogged(ctx context.Context, tx pgx.Tx, size int64) error {
-	rows, err := tx.Query(ctx, `
-		SELECT r.id FROM releases r JOIN decisions d ON d.release = r.id JOIN log_entries i ON i.leaf = d.leaf
-		 WHERE r.state = 'agreed' AND i.index < $1 ORDER BY r.id FOR NO KEY UPDATE OF r`, size)
-	ids, err := collect(rows, err, scanDigest)
-	if err != nil || len(ids) == 0 {
-		return err
-	}
-	b := &pgx.Batch{}
-	exec(b, `UPDATE releases SET state = 'logged', logged_at = now(), reason = 'logged' WHERE id = ANY($1)`, column(ids))
-	exec(b, `UPDATE signing_jobs SET state = 'open', claimable_at = now() WHERE release = ANY($1) AND state = 'waiting'`, column(ids))
-	if err := send(ctx, tx, b); err != nil {
-		return err
-	}
-	return notify(ctx, tx, coordinator.TopicSign)
-}
-
-// Checkpoint returns the newest stored checkpoint.
-func (w *Writer) Checkpoint(ctx context.Context) (tree coordinator.Tree, note []byte, err error) {
-	err = w.pool.QueryRow(ctx, `SELECT size, root, note FROM log_checkpoints ORDER BY size DESC LIMIT 1`).
-		Scan(&tree.Size, digest{(*attest.Digest)(&tree.Root)}, &note)
-	return tree, note, wrap("reading the newest checkpoint", err)
 }
 
 // Tiles returns stored tiles, each at least as long as asked for.
