@@ -1,10 +1,6 @@
 package policy
 
-import (
-	"fmt"
-
-	"github.com/reprosign/reprosign/attest"
-)
+import "fmt"
 
 // MaySign reports why the certificate with this fingerprint may not sign
 // artifacts of the suite.
@@ -18,23 +14,4 @@ func (s *Suite) MaySign(fingerprint string) error {
 		}
 	}
 	return fmt.Errorf("certificate %s: %w of suite %s", clip(fingerprint), ErrUnknown, s.Name)
-}
-
-// To returns the chain of signed policies from the first known one to
-// the one with this digest, both included, for an evidence bundle. It is nil if
-// the policy is not known.
-func (c *Chain) To(digest attest.Digest) []*attest.Envelope {
-	target, ok := c.ByDigest(digest)
-	if !ok {
-		return nil
-	}
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	out := []*attest.Envelope{}
-	for _, v := range c.versions {
-		if v.Serial <= target.Serial {
-			out = append(out, v.Envelope)
-		}
-	}
-	return out
 }

@@ -37,6 +37,7 @@ type Version struct {
 type Chain struct {
 	mu       sync.RWMutex
 	versions []*Version
+	signedBy map[[2]attest.Digest]bool // whether the admins of one signed another, for To
 }
 
 // Pin starts a chain with a policy that the caller trusts for a reason of his
