@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -72,6 +73,7 @@ type Coordinator struct {
 	grown   *broadcast // the log has a newer checkpoint
 	batch   int
 	closed  *handoff
+	jobs    jobs
 	parties parties
 }
 
@@ -88,6 +90,7 @@ func New(c Config) (*Coordinator, error) {
 		store: c.Store, reader: c.Reader, bus: c.Bus, prover: c.Prover, trust: c.Trust, key: c.Key, log: c.Log,
 		metrics: newMetrics(), events: newBroadcast(), grown: newBroadcast(), batch: cmp.Or(c.Batch, ingestBatch),
 		closed:  newHandoff(),
+		jobs:    jobs{room: semaphore.NewWeighted(signAtOnce)},
 		parties: parties{onPolicy: c.OnPolicy, first: c.Trust.Newest().Serial},
 	}, nil
 }
@@ -103,6 +106,7 @@ func (c *Coordinator) Prepare(ctx context.Context) error {
 
 // Run works until ctx ends or a fault that no repetition can mend.
 func (c *Coordinator) Run(ctx context.Context) error {
+	defer c.jobs.running.Wait()
 	group, ctx := errgroup.WithContext(ctx)
 	topics, err := c.store.Listen(ctx)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence"
@@ -21,8 +21,8 @@ import (
 
 // Bounds of the signing jobs.
 const (
-	// signBatch is as many requests as a signer handles at one time.
-	signBatch = 4
+	// signAtOnce is as many requests as a signer handles at one time.
+	signAtOnce = 4
 	// signLease is how long a crash of the coordinator delays a signature;
 	// whoever works on a job extends its lease well before it ends.
 	signLease = 30 * time.Second
@@ -38,26 +38,49 @@ const (
 	retryDoubling = 5 // doublings until longestRetry
 )
 
-// sign has the signer make the signatures of logged decisions.
+// jobs bounds the signing jobs in hand, and waits for them at the end.
+type jobs struct {
+	room    *semaphore.Weighted
+	running sync.WaitGroup
+}
+
+// take waits for room for one job and takes all that there is.
+func (j *jobs) take(ctx context.Context) (n int, err error) {
+	if err := j.room.Acquire(ctx, 1); err != nil {
+		return 0, err
+	}
+	for n = 1; j.room.TryAcquire(1); n++ {
+	}
+	return n, nil
+}
+
+// sign has the signer make the signatures of logged decisions. A slow job holds
+// up nobody else: when one is done, the next is claimed.
 func (c *Coordinator) sign(ctx context.Context) error {
 	for {
-		jobs, err := c.store.ClaimJobs(ctx, signBatch, signLease)
-		if err != nil || len(jobs) == 0 {
+		room, err := c.jobs.take(ctx)
+		if err != nil {
 			return err
 		}
-		// No common context: the fault of one job must not end the others.
-		var group errgroup.Group
-		for _, j := range jobs {
-			group.Go(func() error { return c.signJob(ctx, j) })
-		}
-		if err := group.Wait(); err != nil {
+		claimed, err := c.store.ClaimJobs(ctx, room, signLease)
+		c.jobs.room.Release(int64(room - len(claimed)))
+		if err != nil || len(claimed) == 0 {
 			return err
+		}
+		for _, j := range claimed {
+			c.jobs.running.Go(func() {
+				defer c.jobs.room.Release(1)
+				if err := c.signJob(ctx, j); err != nil && ctx.Err() == nil {
+					c.metrics.failures.WithLabelValues(string(TopicSign)).Inc()
+					c.log.WarnContext(ctx, "signing interrupted, repeating when the lease ends", slog.Any("release", j.Release), slog.Any("reason", err))
+				}
+			})
 		}
 	}
 }
 
-// signJob does one job. Only a store that is away is an error to the loop;
-// everything else puts the job back with a reason.
+// signJob does one job. Only a store that is away is an error; everything else
+// puts the job back with a reason.
 func (c *Coordinator) signJob(ctx context.Context, j Job) error {
 	held, release := c.hold(ctx, j)
 	made, err := c.make(held, j)

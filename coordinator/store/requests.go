@@ -13,12 +13,15 @@ import (
 
 // Submit stores a request, or finds what came of it before. quota bounds how
 // many requests of one publisher are open; repeating a known one costs nothing.
+// It does not wait for the disk, so that one publisher's requests wait for each
+// other only a moment: the opening that follows takes it to the disk, and before
+// that nobody was told anything.
 func (w *Writer) Submit(ctx context.Context, s coordinator.Submission, quota int) (newest *coordinator.Release, created bool, err error) {
 	encoded, err := s.Envelope.Encode()
 	if err != nil {
 		return nil, false, err
 	}
-	err = w.tx(ctx, "storing release request", func(tx pgx.Tx) error {
+	err = w.mark(ctx, "storing release request", func(tx pgx.Tx) error {
 		newest, created = nil, false
 		// Serialises one publisher's submissions, so that the quota is exact.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "quota of "+s.Request.Publisher); err != nil {
