@@ -52,13 +52,15 @@ func ParseEnvelope(data []byte) (*Envelope, error) {
 	if err := UnmarshalStrict(data, MaxEnvelope, &e); err != nil {
 		return nil, fmt.Errorf("parsing envelope: %w", err)
 	}
-	if err := e.check(); err != nil {
+	if err := e.Check(); err != nil {
 		return nil, fmt.Errorf("parsing envelope: %w", err)
 	}
 	return &e, nil
 }
 
-func (e *Envelope) check() error {
+// Check reports why the envelope is not well-formed. [ParseEnvelope] has checked
+// what it returns; an envelope inside another document has been checked by nobody.
+func (e *Envelope) Check() error {
 	if len(e.Payload) == 0 || len(e.Payload) > MaxPayload {
 		return malformed("payload of %d bytes, 1 to %d allowed", len(e.Payload), MaxPayload)
 	}
@@ -81,7 +83,7 @@ func (e *Envelope) check() error {
 
 // Encode returns the envelope in canonical JSON: the bytes that [ParseEnvelope] reads.
 func (e *Envelope) Encode() ([]byte, error) {
-	if err := e.check(); err != nil {
+	if err := e.Check(); err != nil {
 		return nil, fmt.Errorf("encoding envelope: %w", err)
 	}
 	return MarshalCanonical(e)
@@ -136,7 +138,7 @@ func (e *Envelope) AddSignature(key SigningKey) error {
 	}
 	more := *e
 	more.Signatures = append(slices.Clip(e.Signatures), Signature{KeyID: key.String(), Sig: sig})
-	if err := more.check(); err != nil {
+	if err := more.Check(); err != nil {
 		return fmt.Errorf("adding signature: %w", err)
 	}
 	*e = more
@@ -151,7 +153,7 @@ func Seal(payloadType string, payload []byte, key SigningKey) (*Envelope, error)
 		return nil, err
 	}
 	e.Signatures = []Signature{{Sig: sig}}
-	if err := e.check(); err != nil {
+	if err := e.Check(); err != nil {
 		return nil, fmt.Errorf("sealing: %w", err)
 	}
 	return e, nil

@@ -89,7 +89,7 @@ func open[S any](what string, e *Envelope, parse func([]byte) (S, error), author
 	if e == nil || e.PayloadType != StatementType {
 		return none, fmt.Errorf("opening %s: %w", what, malformed("no envelope of a statement"))
 	}
-	if err := e.check(); err != nil {
+	if err := e.Check(); err != nil {
 		return none, fmt.Errorf("opening %s: %w", what, err)
 	}
 	s, err := parse(e.Payload)

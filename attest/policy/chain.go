@@ -149,6 +149,10 @@ func read(e *attest.Envelope) (*Version, error) {
 	if e == nil || e.PayloadType != attest.PolicyType {
 		return nil, malformed("no envelope of a policy")
 	}
+	// It may have stood inside a bundle, with any number of signatures.
+	if err := e.Check(); err != nil {
+		return nil, err
+	}
 	p, err := Parse(e.Payload)
 	if err != nil {
 		return nil, err

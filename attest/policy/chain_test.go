@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/reprosign/reprosign/attest"
@@ -182,5 +183,21 @@ func TestRolesFindTheirOwnKeysOnly(t *testing.T) {
 	}
 	if _, err := p.AuthorKey("signer", "signer"); !errors.Is(err, policy.ErrUnknown) {
 		t.Errorf("a signer may withdraw: %v", err)
+	}
+}
+
+// An envelope inside another document is as strict as one by itself: else
+// whoever writes the document makes the reader verify signatures without end.
+func TestAnEnvelopeThatCouldNotStandAloneIsNoPolicy(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*attest.Envelope){
+		"too many signatures": func(e *attest.Envelope) { e.Signatures = slices.Repeat(e.Signatures, attest.MaxSignatures) },
+		"keyid in colors":     func(e *attest.Envelope) { e.Signatures[0].KeyID = "\x1b[31m" },
+	} {
+		e := sign(t, newPolicy(2, 0, "alpha", "beta", "gamma"), "ann", "bob")
+		change(e)
+		if _, err := policy.Pin(e); !errors.Is(err, attest.ErrMalformed) {
+			t.Errorf("%s: pinned, %v", name, err)
+		}
 	}
 }
