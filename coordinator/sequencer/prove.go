@@ -61,12 +61,12 @@ func accepted(note []byte, under *policy.Version) bool {
 }
 
 // Prove returns the inclusion proof of the entry at index in the tree of a
-// size, the sibling hashes from leaf to root. It reads each tile it needs once.
+// size that was published, the sibling hashes from leaf to root.
 func (s *Sequencer) Prove(ctx context.Context, index, size int64) ([]tlog.Hash, error) {
 	if index < 0 || index >= size {
 		return nil, fmt.Errorf("entry %d in the log of size %d: %w", index, size, coordinator.ErrNotFound)
 	}
-	hashes, err := tlog.ProveRecord(size, index, s.hashes(ctx))
+	hashes, err := tlog.ProveRecord(size, index, newTileHashes(s.proofs.through(size, s.tiles(ctx))))
 	if err != nil {
 		return nil, fmt.Errorf("proving entry %d in the log of size %d: %w", index, size, err)
 	}
@@ -85,6 +85,9 @@ func (s *Sequencer) consistency(ctx context.Context, size, old int64) ([]tlog.Ha
 	return proof, nil
 }
 
-func (s *Sequencer) hashes(ctx context.Context) *tileHashes {
-	return newTileHashes(func(tiles []tlog.Tile) ([][]byte, error) { return s.store.Tiles(ctx, tiles) })
+func (s *Sequencer) hashes(ctx context.Context) *tileHashes { return newTileHashes(s.tiles(ctx)) }
+
+// tiles reads stored tiles.
+func (s *Sequencer) tiles(ctx context.Context) func([]tlog.Tile) ([][]byte, error) {
+	return func(tiles []tlog.Tile) ([][]byte, error) { return s.store.Tiles(ctx, tiles) }
 }

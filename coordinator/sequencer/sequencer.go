@@ -85,6 +85,7 @@ type Sequencer struct {
 	log       *slog.Logger
 	metrics   *metrics
 	asking    sync.WaitGroup // exchanges with witnesses
+	proofs    tileCache
 
 	mu        sync.Mutex // held over reading the committed tree, signing and storing
 	key       attest.SigningKey
@@ -205,7 +206,8 @@ func (s *Sequencer) Drain(ctx context.Context) error {
 			err = s.publish(ctx)
 		}
 		s.metrics.drained(err)
-		if err != nil || n == 0 {
+		// What came since there were fewer than a batch is notified.
+		if err != nil || n < batch {
 			return err
 		}
 	}
