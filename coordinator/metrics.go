@@ -5,9 +5,15 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics are what an operator of the coordinator alarms on.
 type metrics struct {
 	opened, decided, signed, withdrawn, equivocations, entriesRead prometheus.Counter
-	votes, rejected, undecided, unsigned, failures                 *prometheus.CounterVec
+	votes, rejected, undecided, unsigned, failures, complaints     *prometheus.CounterVec
 	policyExpires                                                  prometheus.Gauge
 }
+
+// Verdicts on complaints.
+const (
+	complaintTaken   = "taken"
+	complaintRefused = "refused"
+)
 
 func newMetrics() *metrics {
 	opts := func(name, help string) prometheus.CounterOpts {
@@ -28,6 +34,7 @@ func newMetrics() *metrics {
 		rejected:      by("code", "rejections_total", "Messages rejected, by code."),
 		undecided:     by("kind", "decisions_refused_total", "Closed releases that the signer did not decide, by kind. Alarm on denied."),
 		unsigned:      by("kind", "signing_failures_total", "Signing jobs put back, by kind. Alarm on denied and on a growing unavailable."),
+		complaints:    by("verdict", "complaints_total", "Complaints of rebuilders that a decision lacks a counted statement, taken or refused. Alarm on any."),
 		failures:      by("topic", "loop_failures_total", "Failed rounds of work, by loop. Alarm when growing."),
 		policyExpires: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "reprosign", Name: "policy_expires_seconds", Help: "When the newest policy expires, Unix time. Nothing is signed afterwards.",
@@ -40,6 +47,6 @@ func (c *Coordinator) Collectors() []prometheus.Collector {
 	m := c.metrics
 	return []prometheus.Collector{
 		m.opened, m.decided, m.signed, m.withdrawn, m.equivocations, m.entriesRead,
-		m.votes, m.rejected, m.undecided, m.unsigned, m.failures, m.policyExpires,
+		m.votes, m.rejected, m.undecided, m.unsigned, m.failures, m.complaints, m.policyExpires,
 	}
 }

@@ -1,9 +1,14 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"slices"
 	"time"
 
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/internal/bus"
 )
 
@@ -11,6 +16,11 @@ import (
 // for the log to grow if asked to. Entries and their envelopes are public from
 // the moment a checkpoint covers them.
 func (c *Coordinator) ReadLog(ctx context.Context, q bus.LogRequest) bus.LogReply {
+	if q.Newest {
+		reply, err := c.newestEntry(ctx)
+		reply.Error = answer(err)
+		return reply
+	}
 	timer := time.NewTimer(time.Duration(q.WaitSeconds) * time.Second)
 	defer timer.Stop()
 	for over := q.WaitSeconds == 0; ; {
@@ -31,4 +41,34 @@ func (c *Coordinator) ReadLog(ctx context.Context, q bus.LogRequest) bus.LogRepl
 			return bus.LogReply{Error: bus.Errorf(bus.KindUnavailable, "coordinator is stopping; ask again")}
 		}
 	}
+}
+
+// newestEntry gives the newest entry with the right edge of the tree before it.
+// That is what the entry's proof consists of: where the last leaf is on the
+// way to the root, all that is beside the way is on its left.
+func (c *Coordinator) newestEntry(ctx context.Context) (bus.LogReply, error) {
+	note, _, err := c.store.LogEntries(ctx, translog.MaxTreeSize, 1, bus.MaxLogBytes)
+	if err != nil || note == nil {
+		return bus.LogReply{}, err
+	}
+	newest, err := translog.ReadForeign(note)
+	if err != nil {
+		return bus.LogReply{}, err
+	}
+	proof, err := c.prover.Proof(ctx, newest.Size-1, c.trust.Newest())
+	if errors.Is(err, ErrNotFound) || err == nil && !bytes.Equal(proof.Checkpoint, note) {
+		return bus.LogReply{}, bus.Errorf(bus.KindNotReady, "the log is growing, or not yet witnessed as the newest policy wants it; ask again")
+	}
+	if err != nil {
+		return bus.LogReply{}, err
+	}
+	_, entries, err := c.store.LogEntries(ctx, newest.Size-1, 1, bus.MaxLogBytes)
+	if err != nil {
+		return bus.LogReply{}, err
+	}
+	reply := bus.LogReply{Checkpoint: note, Entries: entries}
+	for _, h := range slices.Backward(proof.Hashes) {
+		reply.Edge = append(reply.Edge, attest.Digest(h))
+	}
+	return reply, nil
 }

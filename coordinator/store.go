@@ -48,6 +48,8 @@ const (
 // call from several replicas at once, and safe to repeat after ErrUnavailable:
 // what was stored before is not stored twice. Times are the database's.
 type Store interface {
+	ComplaintStore
+
 	// Now returns the database's time.
 	Now(ctx context.Context) (time.Time, error)
 	// Listen sends topics as they are notified, and every topic once after

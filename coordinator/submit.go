@@ -205,6 +205,8 @@ func answer(err error) *bus.Error {
 		return nil
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, policy.ErrUnjustified):
+		return bus.Errorf(bus.KindDenied, "%v", err)
 	case errors.Is(err, attest.ErrMalformed), errors.Is(err, attest.ErrSignatureCount):
 		return bus.Errorf(bus.KindInvalid, "%v", err)
 	case errors.Is(err, attest.ErrBadSignature), errors.Is(err, policy.ErrUnknown):

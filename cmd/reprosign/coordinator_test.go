@@ -251,6 +251,11 @@ func (c *coordinator) Receipts(context.Context, string, bus.ReceiptsRequest) bus
 	return bus.ReceiptsReply{Error: bus.Errorf(bus.KindInvalid, "not in these tests")}
 }
 
+// Complain implements bus.API.
+func (c *coordinator) Complain(context.Context, string, bus.ComplainRequest) bus.ComplainReply {
+	return bus.ComplainReply{Error: bus.Errorf(bus.KindInvalid, "not in these tests")}
+}
+
 // Withdraw implements bus.API.
 func (c *coordinator) Withdraw(_ context.Context, q bus.WithdrawRequest) bus.WithdrawReply {
 	w, err := attest.OpenWithdrawal(q.Withdrawal, c.world.Version.AuthorKey)

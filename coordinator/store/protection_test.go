@@ -18,7 +18,7 @@ import (
 var appendOnly = []string{
 	"policies", "requests", "claims", "openings", "withdrawals", "statements", "equivocations",
 	"logged_equivocations", "artifact_sets", "artifact_states", "rejections", "dead_letters", "decisions", "artifacts",
-	"signatures", "signatures_made", "log_leaves", "log_bodies", "log_entries", "log_checkpoints",
+	"signatures", "signatures_made", "complaints", "log_leaves", "log_bodies", "log_entries", "log_checkpoints",
 }
 
 // refusedWith runs a statement and wants it refused with an SQLSTATE.

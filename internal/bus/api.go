@@ -32,6 +32,7 @@ type API interface {
 	Policies(ctx context.Context, q PolicyRequest) PolicyReply
 	Receipts(ctx context.Context, rebuilder string, q ReceiptsRequest) ReceiptsReply
 	Withdraw(ctx context.Context, q WithdrawRequest) WithdrawReply
+	Complain(ctx context.Context, rebuilder string, q ComplainRequest) ComplainReply
 }
 
 // ServeAPI answers requests until ctx ends; coordinators share them. A handler
@@ -62,6 +63,8 @@ func (c *Conn) ServeAPI(ctx context.Context, api API) error {
 		serve("withdraw", subjectWithdraw, maxRequests,
 			respond(MaxRequest, func(ctx context.Context, _ string, q WithdrawRequest) WithdrawReply { return api.Withdraw(ctx, q) },
 				func(r WithdrawReply) *Error { return r.Error })),
+		serve("complain", complainSubject("*"), maxRequests,
+			respond(MaxRequest, api.Complain, func(r ComplainReply) *Error { return r.Error })),
 	})
 }
 

@@ -41,6 +41,13 @@ func (f *fakeAPI) Withdraw(context.Context, bus.WithdrawRequest) bus.WithdrawRep
 	return bus.WithdrawReply{Release: digestOf("withdrawn")}
 }
 
+func (f *fakeAPI) Complain(_ context.Context, rebuilder string, q bus.ComplainRequest) bus.ComplainReply {
+	if q.Complaint == nil {
+		return bus.ComplainReply{Error: bus.Errorf(bus.KindInvalid, "nothing to complain about for %s", rebuilder)}
+	}
+	return bus.ComplainReply{Complaint: q.Complaint.Digest()}
+}
+
 // serveAPI serves and returns when the service answers.
 func serveAPI(t *testing.T, h *house, id bus.Identity, api bus.API) {
 	t.Helper()
@@ -66,6 +73,12 @@ func TestRequestsReachTheAPIWithTheirSender(t *testing.T) {
 	}
 	_, err := h.connect(t, beta).AskReceipts(within(t), "beta", bus.ReceiptsRequest{})
 	wantKind(t, err, bus.KindNotFound, "none for beta")
+	_, err = h.connect(t, beta).Complain(within(t), "beta", bus.ComplainRequest{})
+	wantKind(t, err, bus.KindInvalid, "about for beta")
+	complaint := envelope(t, "complaint")
+	if r, err := h.connect(t, beta).Complain(within(t), "beta", bus.ComplainRequest{Complaint: complaint}); err != nil || r.Complaint != complaint.Digest() {
+		t.Errorf("complaint: got %v, %v", r, err)
+	}
 	if r, err := h.connect(t, press).Policies(within(t), bus.PolicyRequest{After: 3}); err != nil || r.Policies == nil {
 		t.Errorf("policies: got %v, %v", r, err)
 	}

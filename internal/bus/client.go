@@ -32,6 +32,13 @@ func (c *Conn) AskReceipts(ctx context.Context, rebuilder string, q ReceiptsRequ
 	return r, orProblem(err, r.Error)
 }
 
+// Complain delivers, as a rebuilder, a complaint with what shows that it is
+// justified.
+func (c *Conn) Complain(ctx context.Context, rebuilder string, q ComplainRequest) (ComplainReply, error) {
+	r, err := ask[ComplainReply](ctx, c, complainSubject(rebuilder), requestTimeout, q)
+	return r, orProblem(err, r.Error)
+}
+
 // Withdraw delivers a withdrawal, whoever signed it.
 func (c *Conn) Withdraw(ctx context.Context, q WithdrawRequest) (WithdrawReply, error) {
 	r, err := ask[WithdrawReply](ctx, c, subjectWithdraw, requestTimeout, q)

@@ -220,3 +220,19 @@ type WithdrawReply struct {
 	Release attest.Digest `json:"release,omitzero"`
 	Error   *Error        `json:"error,omitzero"`
 }
+
+// ComplainRequest delivers a sealed complaint with its proof: the receipt that
+// says counted, and the statement that the decision does not list. It is also
+// how an agent keeps a complaint.
+type ComplainRequest struct {
+	Complaint *attest.Envelope `json:"complaint"`
+	Receipt   *attest.Envelope `json:"receipt"`
+	Statement *attest.Envelope `json:"statement"`
+}
+
+// ComplainReply names the complaint about that statement that is on its way into
+// the log, which is an earlier one if there was one.
+type ComplainReply struct {
+	Complaint attest.Digest `json:"complaint,omitzero"`
+	Error     *Error        `json:"error,omitzero"`
+}

@@ -24,8 +24,8 @@ type Permissions struct {
 }
 
 // PermissionsOf returns what a party may do. Nobody but a coordinator can read
-// votes or ask a signer; nobody can publish a vote, a request or a question
-// about receipts under another's name.
+// votes or ask a signer; nobody can publish a vote, a request, a complaint or a
+// question about receipts under another's name.
 func PermissionsOf(id Identity) Permissions {
 	p := Permissions{Subscribe: []string{id.inbox() + ".>"}}
 	switch id.Role {
@@ -48,7 +48,7 @@ func PermissionsOf(id Identity) Permissions {
 		p.Subscribe = append(p.Subscribe, subjectDecide+" "+signerQueue, subjectSign+" "+signerQueue)
 		p.Answer = MaxSignerTime
 	case RoleRebuilder:
-		p.Publish = []string{voteSubject(id.Name), receiptsSubject(id.Name), subjectPolicy, subjectStatus, subjectWithdraw, subjectLog}
+		p.Publish = []string{voteSubject(id.Name), receiptsSubject(id.Name), complainSubject(id.Name), subjectPolicy, subjectStatus, subjectWithdraw, subjectLog}
 		p.Publish = append(p.Publish, consuming(outsideAPI, StreamTasks, tasksConsumer(id.Name))...)
 		p.Publish = append(p.Publish, consuming(outsideAPI, StreamReceipts, receiptsConsumer(id.Name))...)
 	case RolePublisher:

@@ -28,6 +28,14 @@ func TestTypedCallsUnderAnothersNameAreDeniedAtOnce(t *testing.T) {
 			_, err := a.AskReceipts(ctx, "beta", bus.ReceiptsRequest{})
 			return err
 		},
+		`"api.v1.complain.beta"`: func(ctx context.Context) error {
+			_, err := a.Complain(ctx, "beta", bus.ComplainRequest{})
+			return err
+		},
+		`"api.v1.complain.press"`: func(ctx context.Context) error {
+			_, err := p.Complain(ctx, "press", bus.ComplainRequest{})
+			return err
+		},
 		`reb-beta"`:             func(ctx context.Context) error { return a.Tasks(ctx, "beta", 1, nil) },
 		`rcpt-beta"`:            func(ctx context.Context) error { return a.Receipts(ctx, "beta", nil) },
 		`VOTES.coordinators"`:   func(ctx context.Context) error { return a.Votes(ctx, 1, nil) },
@@ -79,7 +87,7 @@ func TestForbiddenSubjectsAreRefused(t *testing.T) {
 			alpha,
 			[]string{
 				"vote.beta", "vote.alpha.x", "receipt.alpha", "task.alpha.stable", "event.stable.signed", "api.v1.receipts.beta",
-				"api.v1.submit.press", "signer.v1.sign", "$JS.API.STREAM.DELETE.VOTES", "js.STREAM.DELETE.VOTES",
+				"api.v1.complain.beta", "api.v1.complain", "api.v1.submit.press", "signer.v1.sign", "$JS.API.STREAM.DELETE.VOTES", "js.STREAM.DELETE.VOTES",
 				"js.CONSUMER.MSG.NEXT.TASKS.reb-beta", "js.CONSUMER.MSG.NEXT.RECEIPTS.rcpt-beta", "js.CONSUMER.MSG.NEXT.VOTES.coordinators",
 				"js.CONSUMER.CREATE.TASKS.mine", "js.STREAM.MSG.GET.VOTES", "log.v1.write", "$JS.ACK.TASKS.reb-beta.1.1.1.1.1", bus.Inbox(beta) + ".x", "$SYS.REQ.SERVER.PING", "$SRV.PING",
 			},
@@ -88,14 +96,14 @@ func TestForbiddenSubjectsAreRefused(t *testing.T) {
 		{
 			press,
 			[]string{
-				"vote.press", "vote.alpha", "log.v1.read", "api.v1.submit.other", "api.v1.receipts.alpha", "signer.v1.decide", "event.stable.signed",
+				"vote.press", "vote.alpha", "log.v1.read", "api.v1.submit.other", "api.v1.receipts.alpha", "api.v1.complain.alpha", "api.v1.complain.press", "signer.v1.decide", "event.stable.signed",
 				"task.all.stable", "js.CONSUMER.MSG.NEXT.TASKS.reb-alpha", "js.CONSUMER.INFO.VOTES.coordinators",
 			},
 			[]string{">", "vote.>", "task.>", "receipt.>", "api.v1.>", bus.Inbox(other) + ".>", bus.Inbox(alpha) + ".>"},
 		},
 		{
 			hsm,
-			[]string{"vote.alpha", "task.all.stable", "receipt.alpha", "event.stable.signed", "signer.v1.sign", "api.v1.status", "$JS.API.INFO", bus.Inbox(one) + ".x", "log.v1.write", "$SRV.PING"},
+			[]string{"vote.alpha", "task.all.stable", "receipt.alpha", "event.stable.signed", "signer.v1.sign", "api.v1.status", "api.v1.complain.hsm", "$JS.API.INFO", bus.Inbox(one) + ".x", "log.v1.write", "$SRV.PING"},
 			[]string{">", "vote.>", "task.>", "api.v1.>", "event.>", bus.Inbox(one) + ".>", "signer.v1.>", "signer.v1.sign", "$SRV.>", "log.v1.read", "_INBOX.>"},
 		},
 		{
@@ -146,7 +154,7 @@ func TestAnswersCannotBeAimedAtOthersSubjects(t *testing.T) {
 		"$JS.API.STREAM.DELETE.VOTES", "$JS.API.STREAM.PURGE.VOTES", "$JS.API.STREAM.PURGE.TASKS", "vote.beta", "receipt.beta", "task.all.stable",
 		"signer.v1.sign", "event.stable.signed", bus.Inbox(beta) + ".x", "js.STREAM.DELETE.VOTES",
 	} {
-		for _, through := range []string{"js.CONSUMER.MSG.NEXT.TASKS.reb-alpha", "js.CONSUMER.INFO.TASKS.reb-alpha", "api.v1.status", "api.v1.receipts.alpha"} {
+		for _, through := range []string{"js.CONSUMER.MSG.NEXT.TASKS.reb-alpha", "js.CONSUMER.INFO.TASKS.reb-alpha", "api.v1.status", "api.v1.receipts.alpha", "api.v1.complain.alpha"} {
 			if err := a.Raw().PublishRequest(through, target, []byte(`{"batch":1,"no_wait":true}`)); err != nil {
 				t.Fatal(err)
 			}

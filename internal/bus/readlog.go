@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/translog"
 )
 
@@ -31,6 +32,9 @@ type LogRequest struct {
 	// WaitSeconds lets the answer wait, at most [MaxLogWait], until there is a
 	// published entry at From.
 	WaitSeconds int `json:"waitSeconds,omitzero"`
+	// Newest asks for the newest entry alone, wherever it is, with what a reader
+	// needs to check all that follows it. From and WaitSeconds are zero then.
+	Newest bool `json:"newest,omitzero"`
 }
 
 // LogReply holds the newest published checkpoint, a signed note, or nothing if
@@ -39,7 +43,10 @@ type LogRequest struct {
 type LogReply struct {
 	Checkpoint []byte           `json:"checkpoint,omitzero"`
 	Entries    []translog.Entry `json:"entries,omitzero"`
-	Error      *Error           `json:"error,omitzero"`
+	// Edge is, if the newest entry was asked for, the right edge of the tree of
+	// the entries before it ([translog.ResumeRange]).
+	Edge  []attest.Digest `json:"edge,omitzero"`
+	Error *Error          `json:"error,omitzero"`
 }
 
 // LogReader is what a coordinator answers. Its method is called concurrently
@@ -70,6 +77,9 @@ func (q LogRequest) check() *Error {
 	}
 	if q.WaitSeconds < 0 || q.WaitSeconds > MaxLogWait {
 		return Errorf(KindInvalid, "question for log entries waits %d seconds, at most %d allowed", q.WaitSeconds, MaxLogWait)
+	}
+	if q.Newest && (q.From != 0 || q.WaitSeconds != 0) {
+		return Errorf(KindInvalid, "question for the newest log entry names an index or a time to wait")
 	}
 	return nil
 }

@@ -73,6 +73,8 @@ func TestQuestionsForTheLogAreBounded(t *testing.T) {
 		{From: translog.MaxTreeSize + 1},
 		{WaitSeconds: -1},
 		{WaitSeconds: bus.MaxLogWait + 1},
+		{From: 1, Newest: true},
+		{WaitSeconds: 1, Newest: true},
 	} {
 		_, err := s.ReadLog(within(t), q)
 		wantKind(t, err, bus.KindInvalid)

@@ -39,6 +39,7 @@ func receiptSubject(rebuilder string) string     { return "receipt." + rebuilder
 func eventSubject(suite, state string) string    { return "event." + suite + "." + state }
 func submitSubject(publisher string) string      { return "api.v1.submit." + publisher }
 func receiptsSubject(rebuilder string) string    { return "api.v1.receipts." + rebuilder }
+func complainSubject(rebuilder string) string    { return "api.v1.complain." + rebuilder }
 
 func tasksConsumer(rebuilder string) string    { return "reb-" + rebuilder }
 func receiptsConsumer(rebuilder string) string { return "rcpt-" + rebuilder }
