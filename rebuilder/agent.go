@@ -53,8 +53,9 @@ const MaxSlots = 256
 // Config is what an agent needs.
 type Config struct {
 	// Name is the rebuilder's name in the policy; several agents may share it.
-	Name  string
-	Key   attest.SigningKey
+	Name string
+	Key  attest.SigningKey
+	// Trust begins with the pinned policy. The agent adds those that follow.
 	Trust *policy.Chain
 	Bus   Bus
 	Spool *Spool
@@ -95,7 +96,8 @@ type Agent struct {
 	busy map[attest.Digest]bool // releases in work in this process
 }
 
-// New returns an agent that does nothing until [Agent.Run].
+// New returns an agent that does nothing until [Agent.Run]. It adds the
+// policies that its spool remembers to Trust.
 func New(c Config) (*Agent, error) {
 	switch {
 	case c.Key.Name() != c.Name:
@@ -106,6 +108,9 @@ func New(c Config) (*Agent, error) {
 		return nil, errors.New("timeout, drain time and patience cannot be negative")
 	case len(c.Backends) == 0:
 		return nil, errors.New("no back-end configured: the agent could build nothing")
+	}
+	if err := c.Spool.Recall(c.Trust); err != nil {
+		return nil, err
 	}
 	if c.Timeout == 0 {
 		c.Timeout = sandbox.DefaultTimeout

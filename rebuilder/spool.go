@@ -23,6 +23,7 @@ import (
 //	<release id>/receipt.json   the coordinator's receipt or rejection
 //	<release id>/out/           the outputs
 //	<release id>/evidence/, inputs.json, log   what explains them
+//	policies/                   the policies that the agent knows
 //
 // A release that was started and has no vote was interrupted: the agent
 // reports infra-error for it and never builds it again, so that it can never
@@ -31,6 +32,8 @@ import (
 type Spool struct {
 	dir  string
 	lock *os.File
+
+	learning sync.Mutex // of policies, one at a time
 
 	mu       sync.Mutex
 	pending  map[attest.Digest]pending       // by statement, without receipt

@@ -110,28 +110,30 @@ func (s *Spool) remove(release attest.Digest) error {
 	return errors.Join(syncDir(s.dir), os.RemoveAll(doomed))
 }
 
-// write makes a file durable: complete or absent, whatever crashes.
+// write makes a file of a release durable: complete or absent, whatever crashes.
 func (s *Spool) write(release attest.Digest, name string, data []byte) error {
-	dir := s.path(release)
-	err := func() error {
-		f, err := os.CreateTemp(dir, "."+name+"-")
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(data)
-		err = errors.Join(err, f.Sync(), f.Close())
-		if err == nil {
-			err = os.Rename(f.Name(), filepath.Join(dir, name))
-		}
-		if err != nil {
-			return errors.Join(err, os.Remove(f.Name()))
-		}
-		return errors.Join(syncDir(dir), syncDir(s.dir))
-	}()
-	if err != nil {
+	if err := errors.Join(writeDurably(s.path(release), name, data), syncDir(s.dir)); err != nil {
 		return fmt.Errorf("writing %s of release %s to the spool: %w", name, release, err)
 	}
 	return nil
+}
+
+// writeDurably writes a file of a directory: complete or not at all, whatever
+// crashes, and once it returns for good.
+func writeDurably(dir, name string, data []byte) error {
+	f, err := os.CreateTemp(dir, "."+name+"-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, name))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(dir)
 }
 
 func syncDir(dir string) error {

@@ -117,7 +117,7 @@ func (a *Agent) refresh(ctx context.Context) error {
 		return &notYet{fmt.Errorf("asking for the policies after %d: %w", known, err)}
 	}
 	for _, e := range reply.Policies {
-		if err := a.Trust.Add(e); err != nil {
+		if err := a.Spool.Learn(a.Trust, e); err != nil {
 			return fmt.Errorf("policies after %d: %w", known, err)
 		}
 	}
