@@ -161,10 +161,6 @@ func (c *Coordinator) finish(ctx context.Context, made Made) error {
 
 // make asks the signer for the missing signatures and builds the evidence.
 func (c *Coordinator) make(ctx context.Context, j Job) (Made, error) {
-	proof, err := c.prover.Proof(ctx, j.LogIndex)
-	if err != nil {
-		return Made{}, err
-	}
 	parts, err := c.store.Parts(ctx, j.Release)
 	if err != nil {
 		return Made{}, err
@@ -178,12 +174,16 @@ func (c *Coordinator) make(ctx context.Context, j Job) (Made, error) {
 	if !known {
 		return Made{}, bus.Errorf(bus.KindNotReady, "policy of the decision is not loaded yet")
 	}
+	proof, err := c.prover.Proof(ctx, j.LogIndex, version)
+	if err != nil {
+		return Made{}, err
+	}
 	if len(j.Missing) > 0 {
 		if err := c.ask(ctx, &made, parts, proof, version); err != nil {
 			return Made{}, err
 		}
 	}
-	made.Evidence, err = c.bundle(ctx, made, decision, proof, parts)
+	made.Evidence, err = c.bundle(ctx, made, version, proof, parts)
 	return made, err
 }
 
@@ -246,8 +246,8 @@ func (c *Coordinator) askSignatures(ctx context.Context, req bus.SignRequest) (b
 }
 
 // bundle builds the release's evidence with all signatures known so far.
-func (c *Coordinator) bundle(ctx context.Context, made Made, decision attest.Decision, proof translog.Proof, parts *Parts) ([]byte, error) {
-	opening, err := c.prover.Proof(ctx, parts.OpeningIndex)
+func (c *Coordinator) bundle(ctx context.Context, made Made, version *policy.Version, proof translog.Proof, parts *Parts) ([]byte, error) {
+	opening, err := c.prover.Proof(ctx, parts.OpeningIndex, version)
 	if err != nil {
 		return nil, err
 	}
@@ -271,13 +271,13 @@ func (c *Coordinator) bundle(ctx context.Context, made Made, decision attest.Dec
 			return nil, err
 		}
 		under = append(under, d.Policy)
-		shown, err := c.prover.Proof(ctx, s.LogIndex)
+		shown, err := c.prover.Proof(ctx, s.LogIndex, version)
 		if err != nil {
 			return nil, err
 		}
 		in.Earlier = append(in.Earlier, evidence.Logged{Envelope: s.Decision, Proof: shown})
 	}
-	in.Policies = c.trust.To(decision.Policy, under...)
+	in.Policies = c.trust.To(version.Digest, under...)
 	for name, signature := range made.Signatures {
 		in.Signatures = append(in.Signatures, evidence.Signature{
 			Artifact: name, Certificate: j.Certificate, Kind: attest.DetachedBinary, Signature: signature,
