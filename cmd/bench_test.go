@@ -89,6 +89,8 @@ func TestBenchProcess(t *testing.T) {
 		benchSigner(ctx, t, dir)
 	case "coordinator":
 		benchCoordinator(ctx, t, dir)
+	case "log":
+		benchFront(ctx, t, dir)
 	}
 }
 
