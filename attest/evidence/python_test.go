@@ -31,9 +31,19 @@ var pythonDriver string
 
 const pythonExample = "../../examples/python"
 
-// interpreter returns a Python that has the package "cryptography".
+// interpreter returns a Python that has the package "cryptography". It reads the
+// example, for go test to know that its results depend on it.
 func interpreter(t *testing.T) string {
 	t.Helper()
+	sources, err := filepath.Glob(filepath.Join(pythonExample, "*.py"))
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("no example in %s: %v", pythonExample, err)
+	}
+	for _, source := range sources {
+		if _, err := os.ReadFile(source); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, python := range []string{"/usr/bin/python3", "python3"} {
 		if exec.CommandContext(t.Context(), python, "-c", "import cryptography").Run() == nil {
 			return python
@@ -51,7 +61,7 @@ type python struct {
 
 // question asks for a verdict on evidence, with a file or without, or on one document.
 type question struct {
-	What  string `json:"what"` // evidence, policy, trust, request, opening, rebuild, decision or artifacts
+	What  string `json:"what"` // evidence, evaluate, policy, trust, request, opening, rebuild, decision or artifacts
 	Data  []byte `json:"data"`
 	Trust []byte `json:"trust,omitempty"`
 	Name  string `json:"name,omitempty"`
@@ -89,6 +99,13 @@ var errRefused = errors.New("refused by the independent verifier")
 // than by refusing fails the test.
 func (p *python) ask(t *testing.T, q question) error {
 	t.Helper()
+	_, err := p.verdict(t, q)
+	return err
+}
+
+// verdict asks, and returns what the answer holds besides.
+func (p *python) verdict(t *testing.T, q question) (json.RawMessage, error) {
+	t.Helper()
 	line, err := json.Marshal(q)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +117,10 @@ func (p *python) ask(t *testing.T, q question) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var a struct{ Refused, Failed string }
+	var a struct {
+		Refused, Failed string
+		Verdict         json.RawMessage
+	}
 	if err := json.Unmarshal(answer, &a); err != nil {
 		t.Fatal(err)
 	}
@@ -108,9 +128,9 @@ func (p *python) ask(t *testing.T, q question) error {
 		t.Errorf("the independent verifier fails: %s", a.Failed)
 	}
 	if a.Refused != "" {
-		return fmt.Errorf("%w: %s", errRefused, a.Refused)
+		return nil, fmt.Errorf("%w: %s", errRefused, a.Refused)
 	}
-	return nil
+	return a.Verdict, nil
 }
 
 // encode spells a bundle as it is, whatever is wrong with it.

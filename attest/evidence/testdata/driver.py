@@ -8,6 +8,7 @@ import traceback
 
 sys.path.insert(0, sys.argv[1])
 
+import agreement
 import forms
 import keys
 import policy
@@ -25,7 +26,19 @@ def evidence(data, question):
         found.check_file(question["name"], base64.b64decode(question["file"]))
 
 
+def evaluate(data, question):
+    """The case that a JSON object describes."""
+    case = json.loads(data)
+    raw = {member: base64.b64decode(case[member]) for member in ("policy", "request", "opening")}
+    opening = envelope(raw["opening"])
+    agreed, n, m, listed = agreement.evaluate(
+        policy.Policy(envelope(raw["policy"], keys.POLICY)), statements.read_request(envelope(raw["request"])),
+        statements.read_opening(opening), opening.digest, case.get("claim"), case["votes"], case["at"], case["since"])
+    return {"Set": agreed, "Threshold": n, "Operators": m, "Accepted": listed}
+
+
 READERS = {
+    "evaluate": evaluate,
     "evidence": evidence,
     "trust": lambda data, _: verify.read_trust(data),
     "policy": lambda data, _: policy.Policy(envelope(data, keys.POLICY)),
@@ -40,9 +53,9 @@ for line in sys.stdin:
     question = json.loads(line)
     answer = {}
     try:
-        READERS[question["what"]](base64.b64decode(question["data"]), question)
+        answer["Verdict"] = READERS[question["what"]](base64.b64decode(question["data"]), question)
     except forms.Refused as e:
         answer["Refused"] = str(e)
     except Exception:
         answer["Refused"] = answer["Failed"] = traceback.format_exc()
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(answer, default=lambda _: None), flush=True)
