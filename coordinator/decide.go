@@ -21,7 +21,7 @@ const (
 	// decidePatience is for one message; it ends before the lease does.
 	decidePatience = 20 * time.Second
 	// decideBytes keeps a request for decisions well below bus.MaxMessage.
-	decideBytes = bus.MaxMessage / 4
+	decideBytes = bus.MaxMessage / 2
 
 	policyLag     = 2 * time.Second
 	refusedPause  = 15 * time.Second
