@@ -227,7 +227,7 @@ func TestAVoteAfterTheDeadlineIsRejectedAsLate(t *testing.T) {
 	h := newHouse(t, houseOptions{change: func(p *policy.Policy) { p.Suites[0].Deadline, p.Suites[0].Retries = 1, 0 }})
 	release := h.submit(t, h.request(t, "1.0", nil))
 	s := h.awaitState(t, release, coordinator.Expired)
-	if !s.Final || !strings.Contains(s.Reason, "waiting for operator-1") {
+	if !s.Final || !strings.HasPrefix(s.Reason, "the deadline of 20") || !strings.Contains(s.Reason, "no answer from operator-1, ") {
 		t.Errorf("final %v, reason %q", s.Final, s.Reason)
 	}
 	v := h.statement(t, release, h.Rebuilders[0], build(t, "1.0", ""))

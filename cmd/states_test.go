@@ -62,6 +62,50 @@ func TestDissentHoldsAReleaseUntilItsDeadlineAndNothingIsSigned(t *testing.T) {
 	if !s.Final || h.device.made.Load() != 0 {
 		t.Errorf("final %v, %d signatures made", s.Final, h.device.made.Load())
 	}
+	wantReason(t, s, "the deadline of 20", "passed before the release was decided; more operators differ than the suite allows; 4 of 4 operators have answered, 3 must agree")
+}
+
+// wantReason fails the test unless a release's reason begins and goes on as given.
+func wantReason(t *testing.T, s *bus.ReleaseStatus, begins, says string) {
+	t.Helper()
+	if !strings.HasPrefix(s.Reason, begins) || !strings.Contains(s.Reason, says) {
+		t.Errorf("%s: reason %q does not begin with %q and say %q", s.State, s.Reason, begins, says)
+	}
+}
+
+func TestEveryEndSaysWhatHappened(t *testing.T) {
+	t.Parallel()
+	for what, test := range map[string]struct {
+		change       func(*policy.Policy)
+		reports      []attest.Outcome
+		ends         coordinator.State
+		begins, says string
+	}{
+		"nobody answers": {
+			func(p *policy.Policy) { p.Suites[0].Deadline, p.Suites[0].Retries = 1, 1 }, nil, coordinator.Expired,
+			"the deadline of 20", "0 of 3 operators have answered, 2 must agree; no answer from operator-1, operator-2, operator-3",
+		},
+		"machines break": {
+			func(p *policy.Policy) { p.Suites[0].Retries = 1 }, []attest.Outcome{attest.InfraError, attest.FetchFailed}, coordinator.Expired,
+			"in this attempt too few operators can agree any more", "no answer from operator-3; operator-1, operator-2 had an error of their own",
+		},
+		"it builds nowhere": {
+			nil, []attest.Outcome{attest.BuildFailed, attest.BuildFailed}, coordinator.Conflict,
+			"at most 1 of 3 operators can agree, 2 needed", "operator-1, operator-2 failed to build",
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, houseOptions{change: test.change})
+			request := h.request(t, "1.0", nil)
+			release := h.submit(t, request)
+			for i, outcome := range test.reports {
+				v := h.statement(t, release, h.Rebuilders[i], build(t, "1.0", ""), failed(outcome, source(t, request)))
+				h.publish(t, h.Rebuilders[i].Name(), bus.Vote{Envelope: v.Envelope})
+			}
+			wantReason(t, h.awaitState(t, release, test.ends), test.begins, test.says)
+		})
+	}
 }
 
 func TestWithoutVotesEveryAttemptExpiresAndThenTheRequestIsOver(t *testing.T) {

@@ -241,11 +241,15 @@ func (c *Coordinator) undecideAll(ctx context.Context, cases []Undecided, why er
 	if kind == bus.KindNotReady || kind == bus.KindUnavailable {
 		pause = notReadyPause
 	}
-	reason := "the vote set is closed, but the signer has not decided: " + withoutDigests(attest.CleanReason(why.Error()))
 	for _, u := range cases {
 		c.metrics.undecided.WithLabelValues(string(kind)).Inc()
 		c.log.WarnContext(ctx, "no decision", slog.Any("release", u.Release), slog.Any("kind", kind), slog.Any("reason", why))
 		expire := attest.At(now) > u.Terms.Deadline.Add(policy.Grace)
+		reason := "the vote set is closed, but the signer has not decided"
+		if expire {
+			reason = fmt.Sprintf("the deadline of %v passed before the signer decided", u.Terms.Deadline)
+		}
+		reason += ": " + withoutDigests(attest.CleanReason(why.Error()))
 		if err := c.unlessFenced(c.store.Undecide(ctx, u.Release, u.Fence, reason, now.Add(jitter(2*pause)), expire, expire)); err != nil {
 			return err
 		}

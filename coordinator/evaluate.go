@@ -96,14 +96,11 @@ func (c *Coordinator) judge(k Case, at attest.Time) Transition {
 	switch verdict.Outcome {
 	case policy.Waiting:
 	case policy.Held:
-		t.State, t.Reason = Held, "more operators differ than the suite allows; "+t.Reason
+		t.State, t.Reason = Held, tooMuchDissent+"; "+t.Reason
 	case policy.Conflict:
 		t.State, t.Reason = Conflict, verdict.Explanation
 	case policy.Expired:
-		t.State = Expired
-		if !verdict.Retry {
-			t.Reason = verdict.Explanation
-		}
+		t.State, t.Reason = Expired, ended(k.Case, verdict, at)+"; "+t.Reason
 	case policy.Withdrawn:
 		t.State = Withdrawn
 	case policy.Agreed:
@@ -115,17 +112,39 @@ func (c *Coordinator) judge(k Case, at attest.Time) Transition {
 	return t
 }
 
+const tooMuchDissent = "more operators differ than the suite allows"
+
+// ended says why an attempt is over, in words that the embargo permits: another
+// attempt may follow, whose operators must not learn who agreed in this one.
+func ended(k policy.Case, v policy.Verdict, at attest.Time) string {
+	switch {
+	case at >= k.Policy.Expires:
+		return fmt.Sprintf("policy %d expired at %v before the release was decided; the admins must sign its successor", k.Policy.Serial, k.Policy.Expires)
+	case at > k.Opening.Deadline:
+		late := fmt.Sprintf("the deadline of %v passed before the release was decided", k.Opening.Deadline)
+		if len(v.Agree) >= v.Threshold {
+			late += "; " + tooMuchDissent // which held it until now, and was said
+		}
+		return late
+	}
+	return "in this attempt too few operators can agree any more"
+}
+
 // progress is what may be said of a verdict while the embargo lasts: who has
 // answered, and who could not build, but not who agrees with whom.
 func progress(v policy.Verdict) string {
 	var said strings.Builder
 	said.WriteString(fmt.Sprintf("%d of %d operators have answered, %d must agree", v.Operators-len(v.Waiting), v.Operators, v.Threshold))
+	missing := "waiting for "
+	if v.Outcome == policy.Expired {
+		missing = "no answer from "
+	}
 	for _, part := range []struct {
 		before string
 		names  []string
 		after  string
 	}{
-		{"waiting for ", v.Waiting, ""},
+		{missing, v.Waiting, ""},
 		{"", v.Failed, " failed to build"},
 		{"", v.Errored, " had an error of their own"},
 	} {
