@@ -31,6 +31,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":             {"cmd", "internal/program"},
 	"os/exec":                            {"cmd/reprosign-demo", "internal/box", "rebuilder/backend", "rebuilder/sandbox"},
 	module + "/internal/box/boxtest":     {}, // tests alone
+	module + "/monitor/monitortest":      {},
 	module + "/signer/key/keytest":       {},
 	module + "/signer/nethsm/nethsmtest": {"cmd/reprosign-demo", "cmd/reprosign-softhsm"},
 }
@@ -42,6 +43,7 @@ var closed = map[string][]string{
 	"coordinator": {"cmd", "rebuilder", "signer"},
 	"internal":    {"cmd", "coordinator", "rebuilder", "signer"},
 	"migrations":  {"cmd", "coordinator", "internal", "rebuilder", "signer"},
+	"monitor":     {"cmd", "coordinator", "internal", "rebuilder", "signer", "witness"},
 	"rebuilder":   {"cmd", "coordinator", "signer"},
 	"signer":      {"cmd", "coordinator", "rebuilder"},
 	"witness":     {"cmd", "coordinator", "internal", "rebuilder", "signer"},
@@ -162,6 +164,9 @@ func TestImportRulesFindViolations(t *testing.T) {
 		{"signer", module + "/coordinator", false},
 		{"witness", module + "/coordinator", false},
 		{"witness", module + "/attest/translog", true},
+		{"monitor", module + "/coordinator/dashboard", false},
+		{"monitor", module + "/monitor/monitortest", false},
+		{"monitor", module + "/attest/evidence", true},
 		{"signer/nethsm", module + "/coordinator/store", false},
 		{"rebuilder/backend", module + "/signer", false},
 		{"coordinator", module + "/rebuilder", false},

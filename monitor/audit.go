@@ -1,0 +1,174 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/attest/translog"
+)
+
+// auditor reads the entries of one log, from the first one on, and says what is
+// wrong with them.
+type auditor struct {
+	log      *Log
+	trust    evidence.Trust
+	follower *translog.Follower
+	signed   map[string]int64 // signatures that the log explains, by certificate
+}
+
+func newAuditor(l *Log, trust evidence.Trust, chain *policy.Chain) *auditor {
+	return &auditor{log: l, trust: trust, follower: translog.NewFollower(chain), signed: map[string]int64{}}
+}
+
+// read reads the entries that follow and says what they mean, and what is wrong
+// with each. At an error it has read those whose facts it returns.
+func (a *auditor) read(entries []translog.Entry) (facts []translog.Fact, alarms []Alarm, err error) {
+	for _, e := range entries {
+		fact, err := a.follower.Read(e)
+		if err != nil {
+			return facts, alarms, err
+		}
+		alarms = append(alarms, a.examine(e.Index, &fact)...)
+		if err := a.learn(fact); err != nil {
+			return facts, alarms, err
+		}
+		facts = append(facts, fact)
+	}
+	return facts, alarms, nil
+}
+
+// learn takes a fact that was examined.
+func (a *auditor) learn(fact translog.Fact) error {
+	if err := a.follower.Learn(fact); err != nil {
+		return err
+	}
+	if s := fact.Signatures; s != nil {
+		a.signed[s.Certificate] += int64(s.Count)
+	}
+	return nil
+}
+
+// halted says, as an alarm, why no entry behind the next one is read; ok is
+// false if the reason lies elsewhere.
+func (a *auditor) halted(err error) (Alarm, bool) {
+	at := a.follower.Size()
+	cause := fmt.Sprintf("entry %d", at)
+	switch {
+	case errors.Is(err, translog.ErrMissingBody):
+		return alarm(MissingBody, cause, "%v", err).at(at, attest.Digest{}), true
+	case errors.Is(err, translog.ErrOldPolicy):
+		return alarm(OldPolicy, cause, "%v", err).at(at, attest.Digest{}), true
+	}
+	return Alarm{}, false
+}
+
+// examine says what is wrong with an entry, or worth telling. It is asked before
+// the follower learns of it.
+func (a *auditor) examine(index int64, fact *translog.Fact) []Alarm {
+	cause := fmt.Sprintf("entry %d", index)
+	about := func(kind Kind, release attest.Digest, format string, args ...any) []Alarm {
+		return []Alarm{alarm(kind, cause, format, args...).at(index, release)}
+	}
+	if fact.Problem == "" {
+		return a.announce(fact, about)
+	}
+	switch {
+	case fact.Signatures != nil:
+		s := fact.Signatures
+		return about(LoneSignature, s.Release, "log entry %d: %d signatures by certificate %s for %s: %s",
+			index, s.Count, s.Certificate, a.name(s.Release), fact.Problem)
+	case fact.Decision != nil && a.namesTwice(fact.Decision):
+		return about(NameTwice, fact.Decision.Release, "log entry %d: decision about %s: %s", index, a.name(fact.Decision.Release), fact.Problem)
+	case fact.Decision != nil:
+		return about(LoneDecision, fact.Decision.Release, "log entry %d: %s", index, fact.Problem)
+	case fact.Record != nil && fact.Record.Contradicts:
+		return about(TwoPolicies, attest.Digest{}, "log entry %d: %s", index, fact.Problem)
+	}
+	return about(ForeignEntry, attest.Digest{}, "log entry %d: %s: %s", index, fact.Kind, fact.Problem)
+}
+
+// announce says what is worth telling of a lawful entry.
+func (a *auditor) announce(fact *translog.Fact, about func(Kind, attest.Digest, string, ...any) []Alarm) []Alarm {
+	switch fact.Kind {
+	case translog.KindEquivocation:
+		r := fact.Record
+		return about(Equivocation, r.Release, "the operator of rebuilder %s voted for two artifact sets in %s", r.By, a.name(r.Release))
+	case translog.KindPolicy:
+		p, err := policy.Parse(fact.Record.Policy.Payload)
+		if _, known := a.follower.Chain().ByDigest(fact.Record.Policy.Digest()); known || err != nil {
+			return nil // the pinned one, or an older one
+		}
+		return about(NewPolicy, attest.Digest{}, "policy %d, %s, is in force", p.Serial, fact.Record.Policy.Digest())
+	case translog.Kind(attest.RecordComplaint):
+		r := fact.Record
+		return about(Complaint, r.Release, "rebuilder %s complains about the decision on %s: its counted vote was left out", r.By, a.name(r.Release))
+	default:
+		return nil
+	}
+}
+
+// namesTwice reports whether a decision is about a file name that has other
+// content, or another source, already.
+func (a *auditor) namesTwice(d *translog.DecisionFact) bool {
+	r, known := a.follower.Release(d.Release)
+	if !known {
+		return false
+	}
+	for _, artifact := range d.Artifacts {
+		if a.follower.CheckName(r.Suite, r.Source, artifact.Name, artifact.SHA256) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// name names a release for people, as far as the log does.
+func (a *auditor) name(release attest.Digest) string {
+	r, known := a.follower.Release(release)
+	if !known {
+		return "release " + release.Short() + ", which the log does not hold"
+	}
+	return fmt.Sprintf("release %s of %s in suite %s", release.Short(), r.Source, r.Suite)
+}
+
+// reevaluate evaluates a release's decision again, from the votes in its
+// evidence. Errors wrap [ErrMissing] if there is no evidence, or
+// [ErrUnreachable]; all others say that the votes do not carry the decision.
+//
+// It pins the release's own policy, which the log's chain of policies holds, so
+// that old releases verify as well as those under the pinned policy.
+func (a *auditor) reevaluate(ctx context.Context, release attest.Digest) (*evidence.Report, error) {
+	r, known := a.follower.Release(release)
+	if !known || r.Decision == nil {
+		return nil, fmt.Errorf("%s is not decided", a.name(release))
+	}
+	bundle, err := a.log.Evidence(ctx, release)
+	if err != nil {
+		return nil, err
+	}
+	report, err := evidence.Verify(bundle, evidence.Trust{Policy: r.Policy.Envelope, Witnesses: a.trust.Witnesses})
+	if err != nil {
+		return nil, err
+	}
+	if report.Release != release || bundle.Decision.Envelope.Digest() != r.Decision.Statement || report.LogIndex != r.Decision.Index {
+		return nil, fmt.Errorf("%w: it is about another decision than log entry %d", evidence.ErrNotVerified, r.Decision.Index)
+	}
+	return report, nil
+}
+
+// judge turns the outcome of reevaluate into an alarm, if it is one. Evidence
+// that is missing or out of reach is for the caller to wait for.
+func (a *auditor) judge(release attest.Digest, err error) (Alarm, bool) {
+	if err == nil || errors.Is(err, ErrMissing) || errors.Is(err, ErrUnreachable) || errors.Is(err, context.Canceled) {
+		return Alarm{}, false
+	}
+	index := int64(-1)
+	if r, known := a.follower.Release(release); known && r.Decision != nil {
+		index = r.Decision.Index
+	}
+	return alarm(LoneDecision, release.String(), "decision on %s: %v", a.name(release), err).at(index, release), true
+}

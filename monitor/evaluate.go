@@ -1,0 +1,175 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/openpgp"
+	"github.com/reprosign/reprosign/attest/translog"
+)
+
+// longestWait bounds the wait between two questions for a release's evidence.
+const longestWait = time.Hour
+
+// await notes that a release's decision is to be evaluated again: when it was
+// decided, and, as its evidence grows then, when it was signed.
+func (w *watch) await(fact *translog.Fact) {
+	switch {
+	case fact.Problem != "":
+	case fact.Decision != nil:
+		d := fact.Decision
+		w.state.Pending = append(w.state.Pending, pending{Release: d.Release, Decided: d.Decided, Next: w.time()})
+	case fact.Signatures != nil:
+		for i := range w.state.Pending {
+			if p := &w.state.Pending[i]; p.Release == fact.Signatures.Release {
+				p.Signed, p.Next = true, w.time()
+				return
+			}
+		}
+		if r, known := w.auditor.follower.Release(fact.Signatures.Release); known && r.Decision != nil {
+			w.state.Pending = append(w.state.Pending, pending{Release: fact.Signatures.Release, Decided: r.Decision.At, Signed: true, Next: w.time()})
+		}
+	}
+}
+
+// evaluate evaluates the decisions that are due.
+func (w *watch) evaluate(ctx context.Context) error {
+	now := w.time()
+	outcomes := make([]error, len(w.state.Pending))
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i, p := range w.state.Pending {
+		if p.Next > now {
+			continue
+		}
+		group.Go(func() error {
+			_, outcomes[i] = w.auditor.reevaluate(within, p.Release)
+			return within.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	var left []pending
+	for i, p := range w.state.Pending {
+		if p.Next > now || w.keep(&p, outcomes[i], now) {
+			left = append(left, p)
+		}
+	}
+	w.state.Pending = left
+	return nil
+}
+
+// keep settles what came of one evaluation, and reports whether it is to be
+// tried again.
+func (w *watch) keep(p *pending, outcome error, now attest.Time) bool {
+	if a, bad := w.auditor.judge(p.Release, outcome); bad {
+		w.raise(a)
+		return false
+	}
+	missing := missingEvidence(w.auditor, p.Release)
+	switch {
+	case outcome == nil:
+		w.overOf(MissingEvidence, missing.Cause)
+		w.logger.Debug("decision evaluated again", slog.String("release", p.Release.String()))
+		return false
+	case errors.Is(outcome, ErrUnreachable):
+		p.Next = now
+		return true
+	}
+	patient := now < p.Decided.Add(w.patience.Evidence)
+	switch {
+	case !p.Signed && !patient:
+		return false // nothing was signed; if it is, it will be noted again
+	case p.Signed && !patient:
+		w.stands(missing)
+	}
+	p.Next = now.Add(min(longestWait, max(time.Second, time.Duration(now-p.Decided)*time.Second/4)))
+	return true
+}
+
+// expiries looks for what ends soon: the newest policy, its rebuilders' keys,
+// and the certificates that it names, as far as they are served.
+func (w *watch) expiries(ctx context.Context) {
+	if w.auditor == nil {
+		return
+	}
+	p, soon := w.auditor.follower.Chain().Newest(), w.time().Add(w.patience.Expiry)
+	var ending []string
+	if p.Expires <= soon {
+		cause := fmt.Sprint(p.Serial)
+		w.over(PolicyExpires, cause)
+		w.stands(alarm(PolicyExpires, cause, "policy %d of %s expires at %v", p.Serial, w.origin, p.Expires))
+	} else {
+		w.over(PolicyExpires)
+	}
+	key := func(cause string, until attest.Time, format string, args ...any) {
+		if until <= soon {
+			ending = append(ending, cause)
+			w.stands(alarm(KeyExpires, cause, format, args...))
+		}
+	}
+	for _, r := range p.Rebuilders {
+		key("rebuilder "+r.Key.String(), r.ValidUntil, "the key of rebuilder %s in policy %d ends at %v", r.Key.Name(), p.Serial, r.ValidUntil)
+	}
+	for i := range p.Suites {
+		for _, c := range p.Suites[i].Certificates {
+			if until, ends := w.certificateEnd(ctx, c.Fingerprint); ends {
+				key("certificate "+c.Fingerprint, until, "certificate %s of suite %s expires at %v", c.Fingerprint, p.Suites[i].Name, until)
+			}
+		}
+	}
+	w.over(KeyExpires, ending...)
+}
+
+// certificateEnd returns when a certificate of the policy expires, if it is
+// served: it says so about itself, and its fingerprint is in the policy.
+func (w *watch) certificateEnd(ctx context.Context, fingerprint string) (attest.Time, bool) {
+	data, err := w.Source.Get(ctx, "certificates/"+fingerprint+".asc", openpgp.MaxCertificate)
+	if err != nil {
+		return 0, false
+	}
+	c, err := openpgp.ParseCertificate(data)
+	if err != nil || c.Fingerprint() != fingerprint {
+		return 0, false
+	}
+	end, ends := c.Expires()
+	return attest.At(end), ends
+}
+
+// device balances what the signer's devices count against what the log explains.
+func (w *watch) device(ctx context.Context) {
+	if w.Device == nil || w.auditor == nil {
+		return
+	}
+	// While entries are unread, the log explains more than is known.
+	if seen, err := w.seen(); err != nil || w.auditor.follower.Size() < seen.Size {
+		return
+	}
+	c, err := readCounts(ctx, w.Device)
+	if err != nil {
+		w.stands(alarm(DeviceUnreachable, "metrics", "the signer's count of signatures is not to be had: %v", err))
+		return
+	}
+	w.over(DeviceUnreachable)
+	now := w.time()
+	for certificate, count := range c.made {
+		logged := w.auditor.signed[certificate]
+		record, known := w.state.Device[certificate]
+		if !known {
+			record = deviceRecord{Explained: count - logged, Retries: c.retries}
+			w.logger.InfoContext(ctx, "first look at a device's count", slog.String("certificate", certificate),
+				slog.Int64("device", count), slog.Int64("log", logged))
+		}
+		if a, bad := record.balance(certificate, count, c.retries, logged, now, w.patience.Device); bad {
+			w.raise(a)
+		}
+		w.state.Device[certificate] = record
+	}
+}

@@ -1,0 +1,315 @@
+package monitor
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/attest/translog"
+)
+
+// Limits of a log's memory.
+const (
+	// maxState bounds the file of what is not in the facts, in bytes.
+	maxState = 64 << 20
+	// maxAlarms bounds the alarms that are kept; the oldest that are over go first.
+	maxAlarms = 1000
+)
+
+// Files of a log's memory.
+const (
+	stateFile = "state.json"
+	// factsFile holds what each entry means, a line each, in their order.
+	factsFile = "facts"
+	lockFile  = "lock"
+	// unfinished marks a file that is being written.
+	unfinished = ".new"
+
+	dirMode  = 0o750
+	fileMode = 0o640
+)
+
+// stateSchema names the form of the state file.
+const stateSchema = "reprosign/monitor-state/v1"
+
+// state is what a monitor remembers of a log beside the meaning of its entries.
+// Writing it is what makes a pass happen.
+type state struct {
+	Schema string        `json:"schema"`
+	Trust  attest.Digest `json:"trust"` // of the pinned policy, from which the facts follow
+	// Older are the policies before the pinned one, the newest first.
+	Older []*attest.Envelope `json:"older"`
+	// Seen is the newest checkpoint that continues all before it, a signed note;
+	// First is when it was first seen, and Answered when the log answered last.
+	Seen     []byte      `json:"seen,omitzero"`
+	First    attest.Time `json:"first,omitzero"`
+	Answered attest.Time `json:"answered,omitzero"`
+	// Rival is the checkpoint that does not continue it.
+	Rival   []byte                  `json:"rival,omitzero"`
+	Facts   int64                   `json:"facts"`   // bytes of the facts file that count
+	Entries int64                   `json:"entries"` // and the lines in them
+	Pending []pending               `json:"pending"`
+	Alarms  []raised                `json:"alarms"`
+	Device  map[string]deviceRecord `json:"device,omitzero"` // by certificate
+}
+
+// chain begins the chain of policies again as it was begun.
+func (s *state) chain(pinned *attest.Envelope) (*policy.Chain, error) {
+	chain, err := policy.Pin(pinned)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range s.Older {
+		if err := chain.Precede(e); err != nil {
+			return nil, err
+		}
+	}
+	return chain, nil
+}
+
+// olderThan returns what a chain holds before the pinned policy, the newest first.
+func olderThan(chain *policy.Chain, pinned *attest.Envelope) []*attest.Envelope {
+	var older []*attest.Envelope
+	for _, v := range chain.Since(0) {
+		if v.Digest == pinned.Digest() {
+			break
+		}
+		older = append([]*attest.Envelope{v.Envelope}, older...)
+	}
+	return older
+}
+
+// pending is a decided release whose decision was not evaluated again yet.
+type pending struct {
+	Release attest.Digest `json:"release"`
+	Decided attest.Time   `json:"decided"`
+	Signed  bool          `json:"signed"`
+	Next    attest.Time   `json:"next"` // when to ask for its evidence again
+}
+
+// raised is an alarm with what became of it.
+type raised struct {
+	Alarm
+
+	Stands bool `json:"stands"` // its condition holds
+	Told   bool `json:"told"`   // the webhook took it
+}
+
+// memory is the directory of one log.
+type memory struct {
+	dir   string
+	lock  *os.File
+	facts *os.File
+}
+
+// openMemory opens or makes the memory of a log, which stays locked until it is
+// closed, and returns the state and the facts that it holds.
+func openMemory(dir string, trust attest.Digest, each func(translog.Fact) error) (*memory, *state, error) {
+	m := &memory{dir: dir}
+	s, err := m.open(trust, each)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("opening the monitor's memory %s: %w", dir, err), m.close())
+	}
+	return m, s, nil
+}
+
+func (m *memory) open(trust attest.Digest, each func(translog.Fact) error) (*state, error) {
+	if err := os.MkdirAll(m.dir, dirMode); err != nil {
+		return nil, err
+	}
+	var err error
+	if m.lock, err = os.OpenFile(m.path(lockFile), os.O_RDWR|os.O_CREATE, fileMode); err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(m.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, fmt.Errorf("another process uses it: %w", err)
+	}
+	s, err := m.load(trust)
+	if err != nil {
+		return nil, err
+	}
+	if m.facts, err = os.OpenFile(m.path(factsFile), os.O_RDWR|os.O_CREATE, fileMode); err != nil {
+		return nil, err
+	}
+	// Lines behind those that count were written by a pass that did not happen.
+	if err := m.facts.Truncate(s.Facts); err != nil {
+		return nil, err
+	}
+	return s, m.replay(s, each)
+}
+
+func (m *memory) path(file string) string { return filepath.Join(m.dir, file) }
+
+func (m *memory) load(trust attest.Digest) (*state, error) {
+	data, err := os.ReadFile(m.path(stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &state{Schema: stateSchema, Trust: trust, Device: map[string]deviceRecord{}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := parseState(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", stateFile, err)
+	}
+	if s.Trust != trust {
+		return nil, fmt.Errorf("it follows from the policy %s, pinned is %s: name another state directory, or move this one away to read the log anew",
+			s.Trust.Short(), trust.Short())
+	}
+	return s, nil
+}
+
+// parseState reads a state in the one spelling that it is written in.
+func parseState(data []byte) (*state, error) {
+	var s state
+	if err := attest.UnmarshalStrict(data, maxState, &s); err != nil {
+		return nil, err
+	}
+	if s.Schema != stateSchema {
+		return nil, fmt.Errorf("schema %.80q, want %q", s.Schema, stateSchema)
+	}
+	if s.Facts < 0 || s.Entries < 0 {
+		return nil, fmt.Errorf("%d entries in %d bytes of facts", s.Entries, s.Facts)
+	}
+	if s.Device == nil {
+		s.Device = map[string]deviceRecord{}
+	}
+	return &s, nil
+}
+
+func (m *memory) replay(s *state, each func(translog.Fact) error) error {
+	lines := bufio.NewReader(m.facts)
+	for i := range s.Entries {
+		line, err := readLine(lines)
+		if err != nil {
+			return fmt.Errorf("%s: line %d of %d: %w", factsFile, i+1, s.Entries, err)
+		}
+		fact, err := translog.ParseFact(line)
+		if err == nil {
+			err = each(fact)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: line %d: %w", factsFile, i+1, err)
+		}
+	}
+	if _, err := lines.ReadByte(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: more than %d lines", factsFile, s.Entries)
+	}
+	return nil
+}
+
+// readLine returns a line without its end, and an error at the end of the file.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return line[:len(line)-1], nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, io.ErrUnexpectedEOF
+		case len(line) > translog.MaxFact:
+			return nil, ErrTooLarge
+		}
+	}
+}
+
+// save makes facts and then the state durable: afterwards the pass has happened,
+// before it has not.
+func (m *memory) save(s *state, facts []translog.Fact) error {
+	if err := m.write(s, facts); err != nil {
+		return fmt.Errorf("saving the monitor's memory %s: %w", m.dir, err)
+	}
+	return nil
+}
+
+func (m *memory) write(s *state, facts []translog.Fact) error {
+	var lines bytes.Buffer
+	for i := range facts {
+		line, err := facts[i].Encode()
+		if err != nil {
+			return err
+		}
+		lines.Write(append(line, '\n'))
+	}
+	if lines.Len() > 0 {
+		if _, err := m.facts.WriteAt(lines.Bytes(), s.Facts); err != nil {
+			return err
+		}
+		if err := m.facts.Sync(); err != nil {
+			return err
+		}
+	}
+	next := *s
+	next.Facts, next.Entries = s.Facts+int64(lines.Len()), s.Entries+int64(len(facts))
+	next.Alarms = forgetOldest(next.Alarms)
+	data, err := attest.MarshalCanonical(next)
+	if err != nil {
+		return err
+	}
+	if err := replace(m.path(stateFile), data); err != nil {
+		return err
+	}
+	*s = next
+	return nil
+}
+
+// forgetOldest drops alarms that are over and told, the oldest first, above a number.
+func forgetOldest(alarms []raised) []raised {
+	excess := len(alarms) - maxAlarms
+	if excess <= 0 {
+		return alarms
+	}
+	kept := alarms[:0:0]
+	for _, a := range alarms {
+		if excess > 0 && !a.Stands && a.Told {
+			excess--
+			continue
+		}
+		kept = append(kept, a)
+	}
+	return kept
+}
+
+// replace puts a file in the place of another, whole or not at all, durably.
+func replace(path string, data []byte) error {
+	f, err := os.OpenFile(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+unfinished, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// close lets another process have the memory.
+func (m *memory) close() error {
+	var errs []error
+	for _, f := range []*os.File{m.facts, m.lock} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
