@@ -47,7 +47,7 @@ test-long: ## Run the long tests (build tag long), then every fuzz target for FU
 
 .PHONY: bench
 bench: ## Measure: benchmarks, then the load tests (build tag bench)
-	@.ci/setup test
+	@.ci/setup bench
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) test -tags bench -run '^TestBench' -v -timeout 30m ./...
 

@@ -3,14 +3,20 @@
 package cmd_test
 
 import (
+	"encoding/pem"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence"
@@ -88,6 +94,47 @@ func TestLongAnAnchoredDecisionIsInARealRekorAndItsOutagesOnlyDelay(t *testing.T
 	h.awaitAnchor(t, r, h.signedVersion(t, "1.2"))
 }
 
+func TestLongStockCosignAcceptsAnAnchorByTheOtherLogsKey(t *testing.T) {
+	program, err := exec.CommandContext(t.Context(), "go", "tool", "-modfile=../go.cosign.mod", "-n", "cosign").Output()
+	if err != nil {
+		t.Fatalf("building cosign: %v; .ci/setup long fetches what it needs", err)
+	}
+	h := newHouse(t, houseOptions{})
+	r := newRekor(t, careful)
+	h.anchorIn(t, r, r.url)
+	anchored := h.awaitAnchor(t, r, h.signedVersion(t, "1.0"))
+	dir := t.TempDir()
+	write := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	verify := func(file []byte, log attest.VerifierKey) ([]byte, error) {
+		root, err := evidence.TrustedRoot(log, attest.At(time.Now())-3600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), strings.TrimSpace(string(program)), "verify-blob-attestation",
+			"--key", write("statement.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: h.Signer.SPKI()})),
+			"--bundle", write("anchor.sigstore.json", anchored.Bundle), "--trusted-root", write("trusted_root.json", root),
+			"--type", "https://slsa.dev/verification_summary/v1", write("file", file))
+		cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+		return cmd.CombinedOutput()
+	}
+	file := build(t, "1.0", "").files[0]
+	if out, err := verify(file, r.key); err != nil {
+		t.Errorf("cosign refuses the anchor: %v: %s", err, out)
+	}
+	if out, err := verify(append(file, 'x'), r.key); err == nil {
+		t.Errorf("cosign takes another file: %s", out)
+	}
+	if out, err := verify(file, h.Log.Key.VerifierKey); err == nil {
+		t.Errorf("cosign takes our log's key for the other's: %s", out)
+	}
+}
+
 func TestLongAnAnchorWhoseAnswerWasLostIsFoundInARealRekor(t *testing.T) {
 	h := newHouse(t, houseOptions{})
 	r := newRekor(t, careful)
@@ -98,6 +145,7 @@ func TestLongAnAnchorWhoseAnswerWasLostIsFoundInARealRekor(t *testing.T) {
 	// The entry reaches the log, its answer does not reach us.
 	var statuses [2]atomic.Int64 // of lost answers, of those that came
 	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ErrorLog = slog.NewLogLogger(logger(t).Handler(), slog.LevelDebug)
 	proxy.ModifyResponse = func(a *http.Response) error {
 		if statuses[0].CompareAndSwap(0, int64(a.StatusCode)) {
 			return errors.New("answer lost")

@@ -42,7 +42,7 @@ func newRekor(t *testing.T, o rekorOptions) *rekor {
 	t.Helper()
 	path, err := exec.CommandContext(t.Context(), "go", "tool", "-modfile=../go.peers.mod", "-n", "posix").Output()
 	if err != nil {
-		t.Fatalf("building the Rekor server: %v; .ci/setup test fetches what it needs", err)
+		t.Fatalf("building the Rekor server: %v; .ci/setup bench fetches what it needs", err)
 	}
 	r := &rekor{dir: t.TempDir(), program: strings.TrimSpace(string(path))}
 	public, private, err := ed25519.GenerateKey(nil)
