@@ -31,27 +31,15 @@ func (s *Sequencer) vouched(ctx context.Context, r rule) error {
 	answers, asked := s.ask(ctx, r.key.Name(), all, func(ctx context.Context, w *witness) answer {
 		return answer{err: s.vouches(ctx, w, empty)}
 	})
-	vouching := map[*witness]bool{}
-	for ; asked > 0; asked-- {
-		select {
-		case a := <-answers:
-			vouching[a.from] = a.err == nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	vouching, err := collect(ctx, answers, asked, r.vouchers())
+	if err != nil {
+		return err
 	}
 	if err := s.undisputed(ctx, r, all); err != nil {
 		return err
 	}
-	have := 0
-	for _, well := range vouching {
-		if well {
-			have++
-		}
-	}
-	if have < r.vouchers() {
-		return lacking("waiting to hear how large the log is before anything is signed", have, r.vouchers(), all,
-			func(w *witness) bool { return vouching[w] })
+	if len(vouching) < r.vouchers() {
+		return lacking("waiting to hear how large the log is before anything is signed", r.vouchers(), all, vouching)
 	}
 	s.checked = true
 	return nil

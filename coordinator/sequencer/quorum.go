@@ -76,8 +76,8 @@ func (s *Sequencer) ask(ctx context.Context, origin string, all []*witness, exch
 	return answers, asked
 }
 
-// collect takes answers until as many witnesses as needed have cosigned, and a
-// little longer if others are under way.
+// collect takes answers until as many witnesses as needed have answered well,
+// and a little longer if others are under way. It returns their lines.
 func collect(ctx context.Context, answers <-chan answer, pending, enough int) (map[*witness][]byte, error) {
 	lines := map[*witness][]byte{}
 	var up <-chan time.Time
@@ -123,17 +123,17 @@ func (s *Sequencer) cosigned(ctx context.Context, r rule, tree coordinator.Tree,
 	}
 	at, _, err := r.set.Time(note)
 	if errors.Is(err, translog.ErrNotWitnessed) {
-		return nil, 0, lacking("waiting for cosignatures", len(lines), r.set.Quorum, all, func(w *witness) bool { return lines[w] != nil })
+		return nil, 0, lacking("waiting for cosignatures", r.set.Quorum, all, lines)
 	}
 	return note, at, err
 }
 
 // lacking says who is missing, in the words that the releases' pages show.
-func lacking(what string, have, want int, all []*witness, well func(*witness) bool) error {
+func lacking(what string, want int, all []*witness, there map[*witness][]byte) error {
 	var said strings.Builder
-	fmt.Fprintf(&said, "%s: %d of %d witnesses", what, have, want)
+	fmt.Fprintf(&said, "%s: %d of %d witnesses", what, len(there), want)
 	for _, w := range all {
-		if !well(w) {
+		if _, ok := there[w]; !ok {
 			fmt.Fprintf(&said, ", %s %s", w.key.Name(), w.trouble())
 		}
 	}

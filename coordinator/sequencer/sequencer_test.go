@@ -216,8 +216,16 @@ func TestRunPublishesWhatIsAddedAndEndsWithItsContext(t *testing.T) {
 type faulty struct {
 	*store.Writer
 
-	integrate func(context.Context, int, coordinator.Grow) (int, error)
-	publish   func(context.Context, coordinator.Tree, []byte) error
+	integrate   func(context.Context, int, coordinator.Grow) (int, error)
+	publish     func(context.Context, coordinator.Tree, []byte) error
+	publishSeen func(context.Context, coordinator.Tree, []byte, coordinator.Seen) error
+}
+
+func (f *faulty) PublishSeen(ctx context.Context, tree coordinator.Tree, note []byte, seen coordinator.Seen) error {
+	if f.publishSeen != nil {
+		return f.publishSeen(ctx, tree, note, seen)
+	}
+	return f.Writer.PublishSeen(ctx, tree, note, seen)
 }
 
 func (f *faulty) Integrate(ctx context.Context, limit int, grow coordinator.Grow) (int, error) {
@@ -233,6 +241,8 @@ func (f *faulty) Publish(ctx context.Context, tree coordinator.Tree, note []byte
 	}
 	return f.Writer.Publish(ctx, tree, note)
 }
+
+var emptyRoot = tlog.Hash(attest.SHA256(nil))
 
 var errFault = errors.New("fault of the test")
 
