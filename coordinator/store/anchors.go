@@ -42,7 +42,8 @@ func (w *Writer) ClaimAnchors(ctx context.Context, limit int, lease time.Duratio
 }
 
 // findUnanchored moves the mark to the end of the published log and puts the
-// decisions it passes into the outbox.
+// decisions it passes into the outbox, but for those that led to nothing: they
+// were withdrawn before, or too late by the witnesses' time.
 func (w *Writer) findUnanchored(ctx context.Context) error {
 	for more := true; more; {
 		err := w.mark(ctx, "looking through the log for decisions", func(tx pgx.Tx) error {
@@ -62,8 +63,8 @@ func (w *Writer) findUnanchored(ctx context.Context) error {
 			b := &pgx.Batch{}
 			exec(b, `
 				INSERT INTO anchors (release)
-				SELECT d.release FROM log_entries i JOIN decisions d ON d.leaf = i.leaf
-				 WHERE i.index >= $1 AND i.index < $2 ORDER BY i.index`, from, to)
+				SELECT d.release FROM log_entries i JOIN decisions d ON d.leaf = i.leaf JOIN releases r ON r.id = d.release
+				 WHERE i.index >= $1 AND i.index < $2 AND r.logged_at IS NOT NULL ORDER BY i.index`, from, to)
 			exec(b, `UPDATE anchor_progress SET next = $1 WHERE id = 1`, to)
 			return send(ctx, tx, b)
 		})

@@ -91,3 +91,16 @@ func TestAnchoringThatBeginsLateFindsEarlierDecisions(t *testing.T) {
 		t.Errorf("%d decisions of the past are not found", len(want))
 	}
 }
+
+func TestDecisionsThatLedToNothingAreNotAnchored(t *testing.T) {
+	w := newWorld(t)
+	release := w.decided("1.0")
+	x := attest.Withdrawal{Role: attest.RoleAdmin, By: "admin", Release: release, Reason: "wrong source", At: attest.At(w.now())}
+	e, err := x.Seal(ed(t, "admin"))
+	must(t, err)
+	must(t, w.writer.Withdraw(t.Context(), e.Digest(), x, e, w.record(attest.RecordWithdrawal, e)))
+	w.publish()
+	if u := w.unanchored(time.Minute); len(u) != 0 {
+		t.Errorf("%d decisions to anchor, the only one was withdrawn before it was logged", len(u))
+	}
+}
