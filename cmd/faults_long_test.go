@@ -231,7 +231,7 @@ func (e *estate) startParties(t *testing.T) {
 			"spool": e.mkdir(t, name+"-spool", 0o700), "drain": "1s",
 			"nats":    nats(bus.RoleRebuilder, name),
 			"sandbox": map[string]any{"work_dir": e.mkdir(t, name+"-work", 0o711), "uid_base": 3_100_000 + 16*i, "uid_count": 16},
-			"debian":  map[string]any{"file_roots": []string{e.dir}},
+			"sources": map[string]any{"file_roots": []string{e.dir}},
 			"command": []map[string]any{{"name": "build-it", "path": e.path("build-it"), "sha256": attest.SHA256(e.script).String()}},
 		})
 	}

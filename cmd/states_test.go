@@ -86,11 +86,15 @@ func TestEveryEndSaysWhatHappened(t *testing.T) {
 			"the deadline of 20", "0 of 3 operators have answered, 2 must agree; no answer from operator-1, operator-2, operator-3",
 		},
 		"machines break": {
-			func(p *policy.Policy) { p.Suites[0].Retries = 1 }, []attest.Outcome{attest.InfraError, attest.FetchFailed}, coordinator.Expired,
+			func(p *policy.Policy) { p.Suites[0].Retries = 1 },
+			[]attest.Outcome{attest.InfraError, attest.FetchFailed},
+			coordinator.Expired,
 			"in this attempt too few operators can agree any more", "no answer from operator-3; operator-1, operator-2 had an error of their own",
 		},
 		"it builds nowhere": {
-			nil, []attest.Outcome{attest.BuildFailed, attest.BuildFailed}, coordinator.Conflict,
+			nil,
+			[]attest.Outcome{attest.BuildFailed, attest.BuildFailed},
+			coordinator.Conflict,
 			"at most 1 of 3 operators can agree, 2 needed", "operator-1, operator-2 failed to build",
 		},
 	} {

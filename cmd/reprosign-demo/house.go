@@ -79,12 +79,16 @@ func (d *demo) startCoordinator(ctx context.Context) error {
 }
 
 func (d *demo) startSigner(ctx context.Context) error {
+	state, err := d.place.directory(privateDir, signerName+"-state")
+	if err != nil {
+		return err
+	}
 	var certificates []section
 	for _, r := range d.releases {
 		certificates = append(certificates, section{"file": d.certificatePath(r.suite), "key": r.suite})
 	}
 	if err := d.serve(ctx, signerName, "reprosign-signer", "listen", section{
-		"name": signerName, "policy": d.policyPath(), "key": d.place.party(signerName, "statement.pem"),
+		"name": signerName, "policy": d.policyPath(), "key": d.place.party(signerName, "statement.pem"), "state": state,
 		"nats":        section{"url": d.busURL, "seed": d.place.party(signerName, seedFile)},
 		"nethsm":      d.hsmSettings(),
 		"certificate": certificates,
@@ -131,7 +135,8 @@ func (d *demo) startRebuilder(ctx context.Context, name string, uid int) error {
 		"spool": d.spool(name), "drain": drainOnInquiry,
 		"nats":    section{"url": d.busURL, "seed": d.place.party(name, seedFile)},
 		"sandbox": section{"work_dir": work, "uid_base": uid, "uid_count": buildUIDsEach},
-		"debian":  section{"enabled": true, "file_roots": []string{d.shared}},
+		"sources": section{"file_roots": []string{d.shared}},
+		"debian":  section{"enabled": true},
 		"golang":  section{"go": goCommand, "proxy": d.goTools.proxy, "sumdb": d.goTools.sumdb},
 		"command": []section{{
 			"name": stampedCommand, "path": filepath.Join(d.shared, stampedCommand),

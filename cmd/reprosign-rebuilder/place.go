@@ -90,7 +90,7 @@ func (s settings) secrets() ([]string, error) {
 }
 
 func backends(s settings) ([]backend.Backend, error) {
-	fetcher := backend.Fetcher{FileRoots: s.Debian.FileRoots}
+	fetcher := backend.Fetcher{FileRoots: s.Sources.FileRoots}
 	var all []backend.Backend
 	if s.Debian.Enabled {
 		all = append(all, backend.Debian(fetcher))

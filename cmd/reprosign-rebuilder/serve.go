@@ -37,9 +37,11 @@ type settings struct {
 		UIDBase  int      `toml:"uid_base" help:"first user id of builds, for an agent that is root"`
 		UIDCount int      `toml:"uid_count" help:"number of user ids of builds"`
 	} `toml:"sandbox"`
+	Sources struct {
+		FileRoots []string `toml:"file_roots" help:"directories that file URLs of sources may name, in Debian and command recipes"`
+	} `toml:"sources"`
 	Debian struct {
-		Enabled   bool     `toml:"enabled" help:"build Debian source packages"`
-		FileRoots []string `toml:"file_roots" help:"directories that file URLs of sources may name"`
+		Enabled bool `toml:"enabled" help:"build Debian source packages"`
 	} `toml:"debian"`
 	Golang struct {
 		Go    string `toml:"go" help:"the go command; empty disables the back-end"`

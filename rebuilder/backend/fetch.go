@@ -111,7 +111,7 @@ func (f Fetcher) openFile(name string) (io.ReadCloser, error) {
 		}
 		return file, nil
 	}
-	return nil, errors.New("not under a directory that this agent's file_roots allow")
+	return nil, errors.New("not under a directory that this agent's sources.file_roots allow")
 }
 
 func openInRoot(root, rel string) (*os.File, error) {
