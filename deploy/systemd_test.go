@@ -17,6 +17,7 @@ import (
 var exposed = map[string]string{
 	"reprosign-coordinator.service": "15",
 	"reprosign-dashboard.service":   "15",
+	"reprosign-monitor.service":     "15",
 	migration:                       "15",
 	"reprosign-rebuilder@.service":  "45",
 	"reprosign-signer.service":      "15",
@@ -24,7 +25,7 @@ var exposed = map[string]string{
 }
 
 // commands are the units whose program is a command of another one.
-var commands = map[string]string{"reprosign-witness": "reprosign witness"}
+var commands = map[string]string{"reprosign-monitor": "reprosign log monitor", "reprosign-witness": "reprosign witness"}
 
 // migration is the one unit that is no daemon: somebody starts it and it ends.
 const migration = "reprosign-migrate.service"

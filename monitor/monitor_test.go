@@ -155,11 +155,6 @@ func TestAForkIsAnAlarmAndBothCheckpointsAreKept(t *testing.T) {
 			}
 			other.Publish(t)
 			s.Swap(other.Files())
-			if releases == nil { // the tiles of the larger tree are still to be had
-				for path, data := range monitortest.Tiles(t, s.World.Log.Leaves) {
-					s.Set(path, data)
-				}
-			}
 			s.wants(t, "signed two histories", monitor.Fork)
 			s.quiet(t, monitor.Fork)
 			s.restart(t)

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -185,12 +188,33 @@ func parseState(data []byte) (*state, error) {
 	return &s, nil
 }
 
+// replay reads the facts that count.
 func (m *memory) replay(s *state, each func(translog.Fact) error) error {
-	lines := bufio.NewReader(m.facts)
-	for i := range s.Entries {
+	lines := bufio.NewReader(io.NewSectionReader(m.facts, 0, s.Facts))
+	if err := eachFact(lines, s.Entries, each); err != nil {
+		return err
+	}
+	if _, err := lines.ReadByte(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: more than %d lines", factsFile, s.Entries)
+	}
+	return nil
+}
+
+// root returns the root of the tree of the first entries. There are at least so many facts.
+func (m *memory) root(size int64) (tlog.Hash, error) {
+	var edge translog.Range
+	err := eachFact(bufio.NewReader(io.NewSectionReader(m.facts, 0, math.MaxInt64)), size, func(f translog.Fact) error {
+		return edge.Append(tlog.Hash(f.Leaf))
+	})
+	return edge.Root(), err
+}
+
+// eachFact reads so many lines of facts.
+func eachFact(lines *bufio.Reader, n int64, each func(translog.Fact) error) error {
+	for i := range n {
 		line, err := readLine(lines)
 		if err != nil {
-			return fmt.Errorf("%s: line %d of %d: %w", factsFile, i+1, s.Entries, err)
+			return fmt.Errorf("%s: line %d of %d: %w", factsFile, i+1, n, err)
 		}
 		fact, err := translog.ParseFact(line)
 		if err == nil {
@@ -199,9 +223,6 @@ func (m *memory) replay(s *state, each func(translog.Fact) error) error {
 		if err != nil {
 			return fmt.Errorf("%s: line %d: %w", factsFile, i+1, err)
 		}
-	}
-	if _, err := lines.ReadByte(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: more than %d lines", factsFile, s.Entries)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
@@ -205,7 +207,7 @@ func (w *watch) continues(ctx context.Context, signed []byte, c translog.Checkpo
 	if c.Size < seen.Size {
 		older, newer = c, seen
 	}
-	root, err := w.log.Tree(newer).Root(ctx, older.Size)
+	root, err := w.root(ctx, newer, older.Size)
 	switch {
 	case err == nil && root != older.Root:
 		w.state.Rival = signed
@@ -229,6 +231,15 @@ func (w *watch) continues(ctx context.Context, signed []byte, c translog.Checkpo
 	}
 	w.state.Seen = signed
 	return true
+}
+
+// root returns the root that the log had at a size: by the entries that were
+// read, whatever is served now, else by the tiles of a newer tree.
+func (w *watch) root(ctx context.Context, newer translog.Checkpoint, size int64) (tlog.Hash, error) {
+	if size < w.state.Entries {
+		return w.memory.root(size)
+	}
+	return w.log.Tree(newer).Root(ctx, size)
 }
 
 // trusted returns the witnesses that count: the trust's own, else those of the

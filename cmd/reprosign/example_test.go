@@ -19,3 +19,10 @@ func TestTheAnnotatedWitnessExampleHasEverySetting(t *testing.T) {
 		}
 	}
 }
+
+func TestTheAnnotatedMonitorExampleHasEverySetting(t *testing.T) {
+	s := configtest.Example(t, "../../deploy/config/monitor.toml", monitorDefaults())
+	if s.Patience != monitorDefaults().Patience || s.Every != monitorDefaults().Every {
+		t.Errorf("the example says otherwise than the defaults: %+v", s)
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/monitor"
 )
 
 // The exit statuses. Scripts rely on them; none ever changes its meaning.
@@ -20,6 +21,7 @@ const (
 	exitDenied      = 4
 	exitUnreachable = 5
 	exitUnverified  = 6
+	exitAlarm       = 7
 	exitTimeout     = 124 // as timeout(1)
 )
 
@@ -57,8 +59,10 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &f):
 		return f.code
-	case errors.Is(err, evidence.ErrNotVerified):
+	case errors.Is(err, evidence.ErrNotVerified), errors.Is(err, monitor.ErrNotVerified):
 		return exitUnverified
+	case errors.Is(err, monitor.ErrUnreachable):
+		return exitUnreachable
 	}
 	switch bus.KindOf(err) {
 	case bus.KindDenied:
@@ -101,8 +105,9 @@ func exitCodesTopic() *cobra.Command {
   2    usage or configuration
   3    will not be signed: conflict, withdrawn, or expired with no attempt left; do not retry
   4    denied: the keys at hand, the policy or a quota do not permit it
-  5    coordinator unreachable
-  6    evidence does not verify
+  5    coordinator or log unreachable
+  6    evidence or log does not verify
+  7    log monitor --once: an alarm was raised, or one stands
   124  timeout, still pending
 
 Several releases at once: the status of the worst, in the order 6, 3, 4, 1, 5, 124.`,

@@ -66,7 +66,7 @@ later wins. The setting [nats] url is the variable REPROSIGN_NATS_URL and the fl
 		a.submitCommand(), a.statusCommand(), a.waitCommand(), a.withdrawCommand(),
 		a.verifyCommand(), a.evidenceCommand(), a.trustCommand(),
 		a.policyCommand(), a.keygenCommand(), a.natsConfigCommand(), a.recipeCommand(),
-		a.witnessCommand(),
+		a.logCommand(), a.witnessCommand(),
 		a.versionCommand(), exitCodesTopic(),
 	)
 	return root, nil

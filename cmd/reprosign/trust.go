@@ -86,13 +86,17 @@ func (a *app) trust() (evidence.Trust, error) {
 		return evidence.Trust{}, hinted(usagef("no trust file"),
 			"give --trust FILE: the signed policy that you were handed by the admins, not one that came with the evidence")
 	}
-	data, err := readFile(a.settings.Trust, evidence.MaxTrust+1)
+	return readTrust(a.settings.Trust)
+}
+
+func readTrust(path string) (evidence.Trust, error) {
+	data, err := readFile(path, evidence.MaxTrust+1)
 	if err != nil {
 		return evidence.Trust{}, err
 	}
 	trust, err := evidence.ParseTrust(bytes.TrimSuffix(data, []byte("\n")))
 	if err != nil {
-		return evidence.Trust{}, fmt.Errorf("%s: %w", a.settings.Trust, err)
+		return evidence.Trust{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return trust, nil
 }
