@@ -74,10 +74,14 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func newHouse(t testing.TB) *house {
+func newHouse(t testing.TB) *house { return newHouseWith(t, 0) }
+
+// newHouseWith is a house whose policy names witnesses.
+func newHouseWith(t testing.TB, witnesses int) *house {
 	dsn := boxtest.Database(t, migrate)
 	h := &house{
-		t: t, world: evidencetest.New(t, evidencetest.Options{Rebuilders: rebuilders, Threshold: threshold}), logged: &lockedBuffer{},
+		t: t, logged: &lockedBuffer{},
+		world: evidencetest.New(t, evidencetest.Options{Rebuilders: rebuilders, Threshold: threshold, Witnesses: witnesses}),
 	}
 	var err error
 	h.writer, err = store.OpenWriter(t.Context(), dsn, nil)

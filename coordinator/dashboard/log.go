@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/coordinator"
 )
@@ -27,6 +29,17 @@ type Log struct {
 	Checkpoint string             `json:"checkpoint"` // the signed note
 	Policy     uint64             `json:"policy"`     // serial of the policy that names the key
 	Insecure   bool               `json:"insecure"`
+	// Witnesses are the policy's, and Quorum is how many of them must cosign.
+	Witnesses   []LogWitness `json:"witnesses"`
+	Quorum      int          `json:"quorum"`
+	Unwitnessed bool         `json:"unwitnessed"` // they may all be of the log's operator and of one other
+}
+
+// LogWitness is a witness, and when it cosigned the checkpoint if it did.
+type LogWitness struct {
+	Name     string      `json:"name"`
+	Operator string      `json:"operator"`
+	At       attest.Time `json:"at,omitzero"`
 }
 
 func (b *Board) logPage(r *http.Request) (any, error) {
@@ -43,10 +56,31 @@ func (b *Board) logPage(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	witnesses, err := witnessesOf(newest.Witnesses, signed)
+	if err != nil {
+		return nil, err
+	}
 	return Log{
 		Schema: "reprosign.log.v1", Origin: c.Origin, Key: newest.Log.Key, Size: c.Size, Root: c.Root,
 		Checkpoint: string(signed), Policy: newest.Serial, Insecure: newest.Insecure,
+		Witnesses: witnesses, Quorum: newest.Witnesses.Quorum, Unwitnessed: !newest.Witnessed(),
 	}, nil
+}
+
+// witnessesOf tells which of a policy's witnesses cosigned a checkpoint.
+func witnessesOf(w policy.Witnesses, signed []byte) ([]LogWitness, error) {
+	seen, err := translog.WitnessesOf(w).Cosignatures(signed)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]LogWitness, len(w.Keys))
+	for i, k := range w.Keys {
+		out[i] = LogWitness{Name: k.Key.Name(), Operator: k.Operator}
+		if at := slices.IndexFunc(seen, func(c translog.Cosignature) bool { return c.Witness == k.Key.Name() }); at >= 0 {
+			out[i].At = seen[at].At
+		}
+	}
+	return out, nil
 }
 
 // Entry is one entry of the log.

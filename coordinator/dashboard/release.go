@@ -131,9 +131,7 @@ func (b *Board) release(r *http.Request) (any, error) {
 	}
 	out := Release{
 		Schema: "reprosign.release.v1", Summary: summarize(v), Disclosed: v.Disclosed, Blind: v.Blind, Claimed: v.Claimed,
-		Insecure: rules.Insecure,
-		// Policies name no witnesses yet, so no verdict is witnessed.
-		Unwitnessed: true,
+		Insecure: rules.Insecure, Unwitnessed: !rules.Witnessed(),
 	}
 	out.tell(v)
 	var sets map[attest.Digest]attest.Artifacts
