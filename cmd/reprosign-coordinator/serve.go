@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -25,6 +24,7 @@ type settings struct {
 	Policy     string      `toml:"policy" help:"file with the pinned, signed policy"`
 	OpeningKey string      `toml:"opening_key" help:"file with the opening key"`
 	LogKey     string      `toml:"log_key" help:"file with the log's checkpoint key"`
+	NextLogKey string      `toml:"next_log_key" help:"file with the log key that the next policy names"`
 	State      string      `toml:"state" help:"state directory, for the private database and bus of a single box"`
 	Listen     string      `toml:"listen" help:"address for metrics and health"`
 	Log        program.Log `toml:"log"`
@@ -38,7 +38,9 @@ type settings struct {
 		MaxUnread   int             `toml:"max_unread" help:"votes of one rebuilder that may wait for a coordinator"`
 		Listen      string          `toml:"listen" help:"address of the bus that is started here"`
 	} `toml:"nats"`
-	Anchor anchorSettings `toml:"anchor"`
+	Anchor         anchorSettings    `toml:"anchor"`
+	WitnessTimeout config.Duration   `toml:"witness_timeout" help:"how long a witness of the log may take"`
+	Witnesses      []witnessSettings `toml:"witnesses"`
 }
 
 func defaults() settings {
@@ -46,6 +48,7 @@ func defaults() settings {
 	s.Log = program.DefaultLog
 	s.NATS.Replicas, s.NATS.MaxAge, s.NATS.MaxUnread = 1, config.Duration(bus.DefaultMaxAge), bus.DefaultMaxUnread
 	s.NATS.Listen = "127.0.0.1:4222"
+	s.WitnessTimeout = config.Duration(sequencer.DefaultTimeout)
 	return s
 }
 
@@ -117,14 +120,7 @@ func work(ctx context.Context, p *program.Program, s settings, trust *policy.Cha
 	if err != nil {
 		return err
 	}
-	logKey, err := config.LoadKey(s.LogKey, trust.Newest().Log.Origin)
-	if err != nil {
-		return err
-	}
-	if logKey.Fingerprint() != trust.Newest().Log.Key.Fingerprint() {
-		return errors.New("log key is another than the policy's: its checkpoints would be refused by everybody")
-	}
-	seq, err := sequencer.New(w, logKey, p.Log)
+	seq, err := openLog(ctx, s, trust, w, p.Log)
 	if err != nil {
 		return err
 	}
@@ -147,7 +143,7 @@ func work(ctx context.Context, p *program.Program, s settings, trust *policy.Cha
 	if err := domain.Prepare(ctx); err != nil {
 		return err
 	}
-	p.Measure(domain)
+	p.Measure(domain, seq)
 	anchoring, err := s.Anchor.open(w, p)
 	if err != nil {
 		return err
