@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -94,7 +93,7 @@ func readTrust(path string) (evidence.Trust, error) {
 	if err != nil {
 		return evidence.Trust{}, err
 	}
-	trust, err := evidence.ParseTrust(bytes.TrimSuffix(data, []byte("\n")))
+	trust, err := evidence.ParseTrust(data)
 	if err != nil {
 		return evidence.Trust{}, fmt.Errorf("%s: %w", path, err)
 	}
