@@ -26,15 +26,6 @@ func Migrate(ctx context.Context, dsn string) error {
 	})
 }
 
-// Unmigrate takes every migration back and with it all that the database
-// holds. It is for tests of the migrations.
-func Unmigrate(ctx context.Context, dsn string) error {
-	return withMigrations(ctx, dsn, func(p *goose.Provider) error {
-		_, err := p.DownTo(ctx, 0)
-		return err
-	})
-}
-
 // AdmitReader makes a login that may read the public views and nothing else,
 // unless it exists. It is for the private database of a single box, whose
 // socket admits its owner alone; on a shared cluster deploy/postgresql does it.

@@ -35,27 +35,6 @@ SELECT format('CREATE DATABASE %I', :'name')
 	return nil
 }
 
-// CopyDatabase creates the database as a copy of another, to which nobody may
-// be connected.
-func (p *Postgres) CopyDatabase(ctx context.Context, from, to string) error {
-	_, err := p.psql(ctx, superuser, map[string]string{"from": from, "to": to}, `
-CREATE DATABASE :"to" TEMPLATE :"from";`)
-	if err != nil {
-		return fmt.Errorf("copying database %s to %s: %w", from, to, err)
-	}
-	return nil
-}
-
-// DropDatabase removes the database if it exists, closing its sessions.
-func (p *Postgres) DropDatabase(ctx context.Context, name string) error {
-	_, err := p.psql(ctx, superuser, map[string]string{"name": name}, `
-DROP DATABASE IF EXISTS :"name" WITH (FORCE);`)
-	if err != nil {
-		return fmt.Errorf("dropping database %s: %w", name, err)
-	}
-	return nil
-}
-
 // Query runs an SQL script in a database as its owner and returns the rows:
 // one line each, values separated by "|". It stops at the first error. It is a
 // way in for tests and for setting up; the program's own SQL is in the store.

@@ -128,6 +128,10 @@ func (n *NATS) ClientURL() string { return n.server.ClientURL() }
 // permissions change at once: clients that may no longer connect are closed.
 // Changing what cannot change while running is an error and changes nothing.
 //
+// It is for tests, of what the operator of a cluster does by a signal after a new
+// policy. A single box starts its server anew: a reload compares accounts while
+// their clients change them.
+//
 // It applies the text twice: after one reload the service imports of an account
 // that is new lead nowhere (nats-server 2.15.2), after the second they work.
 func (n *NATS) Reload(config string) error {

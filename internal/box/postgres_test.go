@@ -152,33 +152,6 @@ func TestCommittedRowsSurviveACrash(t *testing.T) {
 	}
 }
 
-func TestDatabasesAreCopiedAndDropped(t *testing.T) {
-	t.Parallel()
-	pg := start(t, box.PostgresOptions{})
-	if err := pg.EnsureDatabase(t.Context(), "origin"); err != nil {
-		t.Fatal(err)
-	}
-	query(t, pg, "origin", "CREATE TABLE t (n int); INSERT INTO t VALUES (3)")
-	if err := pg.CopyDatabase(t.Context(), "origin", "copy"); err != nil {
-		t.Fatal(err)
-	}
-	if got := query(t, pg, "copy", "SELECT n FROM t"); got != "3" {
-		t.Errorf("copied row: got %q, want 3", got)
-	}
-	for range 2 { // dropping what is gone is no error
-		if err := pg.DropDatabase(t.Context(), "copy"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := query(t, pg, "postgres", "SELECT datname FROM pg_database WHERE datname = 'copy'"); got != "" {
-		t.Errorf("database after drop: got %q", got)
-	}
-	err := pg.CopyDatabase(t.Context(), "missing", "copy")
-	if err == nil || !strings.Contains(err.Error(), `template database "missing" does not exist`) {
-		t.Errorf("copying a missing database: got error %v", err)
-	}
-}
-
 func TestOneDirectoryHasOneOwner(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(shortDir(t), "pg")

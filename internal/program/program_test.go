@@ -53,6 +53,28 @@ func TestSettingsComeFromFileThenEnvironmentThenFlags(t *testing.T) {
 	}
 }
 
+func TestSettingsInForceArePrintedWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	type settings struct {
+		Listen string `toml:"listen" help:"address"`
+		DSN    string `toml:"dsn" secret:"true"`
+	}
+	cmd := program.Command([]string{"REPROSIGN_LISTEN=environment"}, "reprosign-test", "Test", settings{DSN: "password=hunter2"},
+		func(context.Context, settings) error {
+			t.Error("it runs")
+			return nil
+		})
+	var said bytes.Buffer
+	cmd.SetOut(&said)
+	cmd.SetArgs([]string{"--print-config"})
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := "listen = 'environment'\ndsn = '(set, not shown)'\n"; said.String() != want {
+		t.Errorf("got %q, want %q", said.String(), want)
+	}
+}
+
 func TestSettingsThatAreNoneEndTheProgramBeforeItRuns(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--nats-host", "x"}, {"argument"}, {"--config", "/nonexistent"}} {

@@ -85,12 +85,12 @@ func Database(t testing.TB, migrate func(dsn string) error) string {
 		t.Fatalf("preparing the template database: %v", err)
 	}
 	name := shared.nextName("test")
-	if err := postgres.CopyDatabase(t.Context(), template, name); err != nil {
-		t.Fatal(err)
+	if _, err := postgres.Query(t.Context(), superuser, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template)); err != nil {
+		t.Fatalf("copying database %s: %v", template, err)
 	}
 	t.Cleanup(func() {
-		if err := postgres.DropDatabase(context.Background(), name); err != nil {
-			t.Error(err)
+		if _, err := postgres.Query(context.Background(), superuser, fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name)); err != nil {
+			t.Errorf("dropping the test's database: %v", err)
 		}
 	})
 	return postgres.DSN(name, superuser)
