@@ -60,6 +60,7 @@ no say. Its memory is made once, with witness init; it must never be put back fr
 			a.begun = true
 			return a.initWitness(s)
 		})
+	begin.Example = `  reprosign witness init --config witness.toml`
 	cmd.AddCommand(begin)
 	return cmd
 }
