@@ -33,6 +33,7 @@ import (
 	"github.com/reprosign/reprosign/internal/box/boxtest"
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/signer"
+	"github.com/reprosign/reprosign/signer/ledger"
 )
 
 // The load of a distribution's mass rebuild: BENCH_RELEASES × 7 votes.
@@ -166,15 +167,21 @@ func (s idle) Sign(ctx context.Context, q bus.SignRequest) bus.SignReply {
 
 func benchSigner(ctx context.Context, t *testing.T, dir string) {
 	device, certificate := benchDevice(ctx, t, dir)
+	conn := benchConnect(ctx, t, dir, bus.Identity{Role: bus.RoleSigner, Name: "signer"})
+	defer conn.Close()
+	trust := benchTrust(t, dir)
+	memory, err := ledger.Open(ledger.Config{Directory: t.TempDir(), Trust: trust, Reader: ledger.OverBus(conn), Log: benchLog()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := signer.New(signer.Config{
-		Trust: benchTrust(t, dir), Key: evidencetest.P256Key(t, "signer", "signer"), Now: time.Now, Log: benchLog(),
+		Trust: trust, Ledger: memory, Key: evidencetest.P256Key(t, "signer", "signer"), Now: time.Now, Log: benchLog(),
 		Certificates: []signer.Certificate{{Certificate: certificate, Key: device}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn := benchConnect(ctx, t, dir, bus.Identity{Role: bus.RoleSigner, Name: "signer"})
-	defer conn.Close()
+	background(t, memory.Run)
 	benchReady(t, dir, "signer", "")
 	if err := conn.ServeSigner(ctx, idle{s}); err != nil {
 		t.Error(err)
@@ -224,6 +231,7 @@ func benchCoordinator(ctx context.Context, t *testing.T, dir string) {
 	group.Go(func() error { return seq.Run(ctx) })
 	group.Go(func() error { return c.Run(ctx) })
 	group.Go(func() error { return conn.ServeAPI(ctx, c) })
+	group.Go(func() error { return conn.ServeLog(ctx, c) })
 	benchReady(t, dir, "coordinator", "")
 	_ = group.Wait() // ends with the context
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/internal/config"
 	"github.com/reprosign/reprosign/signer"
+	"github.com/reprosign/reprosign/signer/ledger"
 )
 
 func TestMain(m *testing.M) { boxtest.Main(m) }
@@ -306,6 +307,7 @@ func (h *house) startCoordinator(t *testing.T) {
 	stops := []func(){
 		background(t, seq.Run), background(t, c.Run),
 		background(t, func(ctx context.Context) error { return conn.ServeAPI(ctx, c) }),
+		background(t, func(ctx context.Context) error { return conn.ServeLog(ctx, c) }),
 	}
 	h.stopCoordinator = func() {
 		for _, stop := range stops {
@@ -317,12 +319,23 @@ func (h *house) startCoordinator(t *testing.T) {
 func (h *house) startSigner(t *testing.T) {
 	t.Helper()
 	conn := h.connect(t, bus.Identity{Role: bus.RoleSigner, Name: h.Signer.Name()})
+	trust := h.trust(t)
+	memory, err := ledger.Open(ledger.Config{Directory: t.TempDir(), Trust: trust, Reader: ledger.OverBus(conn), Log: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := signer.New(signer.Config{
-		Trust: h.trust(t), Key: h.Signer, Now: time.Now, Log: logger(t),
+		Trust: trust, Ledger: memory, Key: h.Signer, Now: time.Now, Log: logger(t),
 		Certificates: []signer.Certificate{{Certificate: h.Certificate, Key: h.device}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.stopSigner = background(t, func(ctx context.Context) error { return conn.ServeSigner(ctx, s) })
+	follow := background(t, memory.Run)
+	serve := background(t, func(ctx context.Context) error { return conn.ServeSigner(ctx, s) })
+	h.stopSigner = func() {
+		serve()
+		follow()
+		_ = memory.Close()
+	}
 }

@@ -138,11 +138,6 @@ func (c *Coordinator) askDecisions(ctx context.Context, cases []Undecided) ([]bu
 		})
 	}
 	reply, err := c.bus.Decide(ctx, req)
-	if err == nil && asksForChain(reply) {
-		if req.Chain, err = c.store.Policies(ctx, 0); err == nil {
-			reply, err = c.bus.Decide(ctx, req)
-		}
-	}
 	if err == nil && len(reply.Results) != len(cases) {
 		err = fmt.Errorf("signer answered %d of %d cases", len(reply.Results), len(cases))
 	}
@@ -174,15 +169,6 @@ func (c *Coordinator) conclude(ctx context.Context, cases []Undecided, results [
 		c.log.WarnContext(ctx, "decision not stored: lease lost, or withdrawn meanwhile", slog.Any("release", release))
 	}
 	return nil
-}
-
-func asksForChain(r bus.DecideReply) bool {
-	for _, result := range r.Results {
-		if result.Error != nil && result.Error.Kind == bus.KindUnknownPolicy {
-			return true
-		}
-	}
-	return false
 }
 
 // accept checks the signer's answer: the coordinator stores no decision that

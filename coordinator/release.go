@@ -190,14 +190,18 @@ type Parts struct {
 	Certificates map[string][]byte  // binary, by fingerprint, of those signatures
 }
 
-// PriorSignature is a signature that an artifact has already. It was made on
-// the decision that first reached the log, which may be another release's.
+// PriorSignature is a signature that an artifact has already. It names the
+// decision about these bytes that first reached the log, which may be another
+// release's.
 type PriorSignature struct {
 	Artifact    string // name in this release
 	Certificate string
 	Kind        attest.SignatureKind
 	Signature   []byte
-	Release     attest.Digest
-	Decision    *attest.Envelope
-	LogIndex    int64
+}
+
+// LoggedDecision is a decision and where it is in the log.
+type LoggedDecision struct {
+	Envelope *attest.Envelope
+	LogIndex int64
 }

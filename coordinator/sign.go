@@ -178,26 +178,36 @@ func (c *Coordinator) make(ctx context.Context, j Job) (Made, error) {
 	if err != nil {
 		return Made{}, err
 	}
+	opening, err := c.prover.Proof(ctx, parts.OpeningIndex, version)
+	if err != nil {
+		return Made{}, err
+	}
 	if len(j.Missing) > 0 {
-		if err := c.ask(ctx, &made, parts, proof, version); err != nil {
+		if err := c.ask(ctx, &made, parts, opening, proof, version); err != nil {
 			return Made{}, err
 		}
 	}
-	made.Evidence, err = c.bundle(ctx, made, version, proof, parts)
+	made.Evidence, err = c.bundle(ctx, made, version, opening, proof, parts)
 	return made, err
+}
+
+// shown is a proof in the terms of the bus.
+func shown(p translog.Proof) bus.LogProof {
+	out := bus.LogProof{Index: p.Index, Checkpoint: p.Checkpoint}
+	for _, h := range p.Hashes {
+		out.Hashes = append(out.Hashes, attest.Digest(h))
+	}
+	return out
 }
 
 // ask gets the missing signatures from the signer and checks that its
 // statement is about exactly them.
-func (c *Coordinator) ask(ctx context.Context, made *Made, parts *Parts, proof translog.Proof, version *policy.Version) error {
+func (c *Coordinator) ask(ctx context.Context, made *Made, parts *Parts, opening, proof translog.Proof, version *policy.Version) error {
 	j := made.Job
 	req := bus.SignRequest{
 		Decision: j.Decision, Opening: j.Opening, Request: j.Request, Artifacts: j.Artifacts, States: j.States,
 		Claim: parts.Claim, Votes: parts.Votes, Certificate: j.Certificate, Only: j.Missing,
-		Proof: bus.LogProof{Index: proof.Index, Checkpoint: proof.Checkpoint},
-	}
-	for _, h := range proof.Hashes {
-		req.Proof.Hashes = append(req.Proof.Hashes, attest.Digest(h))
+		Proof: shown(proof), OpeningProof: shown(opening),
 	}
 	reply, err := c.askSignatures(ctx, req)
 	if err != nil {
@@ -229,16 +239,10 @@ func (c *Coordinator) ask(ctx context.Context, made *Made, parts *Parts, proof t
 	return nil
 }
 
-// askSignatures asks the signer, with the policies that it turns out not to know.
 func (c *Coordinator) askSignatures(ctx context.Context, req bus.SignRequest) (bus.SignReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(signPatience+time.Duration(len(req.Only))*perSignature, bus.MaxSignerTime))
 	defer cancel()
 	reply, err := c.bus.Sign(ctx, req)
-	if bus.KindOf(err) == bus.KindUnknownPolicy {
-		if req.Chain, err = c.store.Policies(ctx, 0); err == nil {
-			reply, err = c.bus.Sign(ctx, req)
-		}
-	}
 	if err != nil {
 		return reply, fmt.Errorf("asking the signer: %w", err)
 	}
@@ -246,43 +250,28 @@ func (c *Coordinator) askSignatures(ctx context.Context, req bus.SignRequest) (b
 }
 
 // bundle builds the release's evidence with all signatures known so far.
-func (c *Coordinator) bundle(ctx context.Context, made Made, version *policy.Version, proof translog.Proof, parts *Parts) ([]byte, error) {
-	opening, err := c.prover.Proof(ctx, parts.OpeningIndex, version)
-	if err != nil {
-		return nil, err
-	}
+func (c *Coordinator) bundle(ctx context.Context, made Made, version *policy.Version, opening, proof translog.Proof, parts *Parts) ([]byte, error) {
 	j := made.Job
 	in := evidence.Parts{
 		Request: j.Request, Opening: j.Opening, OpeningProof: opening,
 		Claim: parts.Claim, Votes: parts.Votes, Artifacts: j.Artifacts,
 		Decision: evidence.Logged{Envelope: j.Decision, Proof: proof},
 	}
-	earlier, under := map[attest.Digest]bool{}, []attest.Digest{}
 	for _, s := range parts.Signatures {
 		in.Signatures = append(in.Signatures, evidence.Signature{
 			Artifact: s.Artifact, Certificate: s.Certificate, Kind: s.Kind, Signature: s.Signature,
 		})
-		if s.Release == j.Release || earlier[s.Release] {
-			continue
-		}
-		earlier[s.Release] = true
-		d, err := attest.ParseDecision(s.Decision.Payload)
-		if err != nil {
-			return nil, err
-		}
-		under = append(under, d.Policy)
-		shown, err := c.prover.Proof(ctx, s.LogIndex, version)
-		if err != nil {
-			return nil, err
-		}
-		in.Earlier = append(in.Earlier, evidence.Logged{Envelope: s.Decision, Proof: shown})
 	}
-	in.Policies = c.trust.To(version.Digest, under...)
 	for name, signature := range made.Signatures {
 		in.Signatures = append(in.Signatures, evidence.Signature{
 			Artifact: name, Certificate: j.Certificate, Kind: attest.DetachedBinary, Signature: signature,
 		})
 	}
+	under, err := c.earlier(ctx, &in, version)
+	if err != nil {
+		return nil, err
+	}
+	in.Policies = c.trust.To(version.Digest, under...)
 	if in.Certificates, err = certificates(made, parts); err != nil {
 		return nil, err
 	}
@@ -291,6 +280,37 @@ func (c *Coordinator) bundle(ctx context.Context, made Made, version *policy.Ver
 		return nil, err
 	}
 	return b.Encode()
+}
+
+// earlier adds the decisions of other releases that signatures name: of several
+// about the same bytes the first in the log counts. It returns their policies.
+func (c *Coordinator) earlier(ctx context.Context, in *evidence.Parts, version *policy.Version) ([]attest.Digest, error) {
+	own := in.Decision.Envelope.Digest()
+	known, under := map[attest.Digest]bool{own: true}, []attest.Digest{}
+	for _, s := range in.Signatures {
+		named, err := evidence.DecisionNamed(s.Signature)
+		if err != nil {
+			return nil, fmt.Errorf("signature of %s: %w", s.Artifact, err)
+		}
+		if known[named] {
+			continue
+		}
+		known[named] = true
+		first, err := c.store.DecisionByDigest(ctx, named)
+		if err != nil {
+			return nil, err
+		}
+		d, err := attest.ParseDecision(first.Envelope.Payload)
+		if err != nil {
+			return nil, err
+		}
+		proof, err := c.prover.Proof(ctx, first.LogIndex, version)
+		if err != nil {
+			return nil, err
+		}
+		in.Earlier, under = append(in.Earlier, evidence.Logged{Envelope: first.Envelope, Proof: proof}), append(under, d.Policy)
+	}
+	return under, nil
 }
 
 // certificates parses those that the bundle's signatures verify under.

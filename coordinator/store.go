@@ -116,6 +116,8 @@ type Store interface {
 	// Parts returns what a decided release's evidence bundle is made of, beside
 	// what its job holds.
 	Parts(ctx context.Context, release attest.Digest) (*Parts, error)
+	// DecisionByDigest returns a decision that is in the log; ErrNotFound if none is.
+	DecisionByDigest(ctx context.Context, digest attest.Digest) (LoggedDecision, error)
 	// FinishJob stores signatures, their statement and its log entry, and the
 	// evidence; the release is Signed when its last certificate has signed.
 	FinishJob(ctx context.Context, m Made) error

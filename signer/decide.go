@@ -3,10 +3,13 @@ package signer
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/signer/ledger"
 )
 
 // Decide evaluates each case and seals a decision for those in which the
@@ -22,7 +25,14 @@ func (s *Signer) Decide(ctx context.Context, req bus.DecideRequest) bus.DecideRe
 	if len(req.Cases) > MaxCases {
 		return fail(refusal(bus.KindInvalid, "%d cases, at most %d allowed", len(req.Cases), MaxCases))
 	}
-	if err := s.extend(req.Chain); err != nil {
+	// One look at the log for all cases.
+	log := make([]*recollection, len(req.Cases))
+	err := s.recall(ctx, func(v ledger.View) bool { return allOpened(v, req.Cases) }, func(v ledger.View) {
+		for i, c := range req.Cases {
+			log[i] = recollect(v, c.Opening, c.Artifacts)
+		}
+	})
+	if err != nil {
 		return fail(err)
 	}
 	for i, c := range req.Cases {
@@ -30,7 +40,7 @@ func (s *Signer) Decide(ctx context.Context, req bus.DecideRequest) bus.DecideRe
 			reply.Results[i].Error = answer(refusal(bus.KindUnavailable, "signer is stopping"))
 			continue
 		}
-		decision, err := s.decide(c)
+		decision, err := s.decide(c, log[i])
 		if err != nil {
 			reply.Results[i].Error = answer(err)
 			s.metrics.refused.WithLabelValues("decide", string(reply.Results[i].Error.Kind)).Inc()
@@ -51,16 +61,27 @@ func caseID(c bus.DecideCase) string {
 	return c.Opening.Digest().String()
 }
 
-func (s *Signer) decide(c bus.DecideCase) (*attest.Envelope, error) {
+// allOpened reports whether the log holds the openings of all cases.
+func allOpened(v ledger.View, cases []bus.DecideCase) bool {
+	return !slices.ContainsFunc(cases, func(c bus.DecideCase) bool {
+		if c.Opening == nil {
+			return false
+		}
+		_, opened := v.Release(c.Opening.Digest())
+		return !opened
+	})
+}
+
+func (s *Signer) decide(c bus.DecideCase, log *recollection) (*attest.Envelope, error) {
 	at := attest.At(s.now())
-	r, err := s.release(c.Request, c.Opening, at)
+	r, err := newRelease(log, c.Request, c.Opening, at)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mayDecide(r.version, at); err != nil {
+	if err := r.mayDecide(s.key); err != nil {
 		return nil, err
 	}
-	verdict, err := r.evaluate(c.Claim, c.Votes, at)
+	verdict, _, err := r.evaluate(c.Claim, c.Votes, at)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +95,13 @@ func (s *Signer) decide(c bus.DecideCase) (*attest.Envelope, error) {
 	if err := r.suite.CheckArtifacts(c.Artifacts); err != nil {
 		return nil, err
 	}
-	return attest.Decision{
+	if log.names != nil {
+		return nil, refusal(bus.KindDenied, "%w", log.names)
+	}
+	if err := s.pending.claim(r, c.Artifacts, at); err != nil {
+		return nil, err
+	}
+	decision, err := attest.Decision{
 		Signer: s.key.Name(), Release: r.id, Request: r.requestDigest,
 		Policy: r.version.Digest, PolicySerial: r.version.Serial,
 		Decided: at, Ground: attest.GroundQuorum,
@@ -82,30 +109,32 @@ func (s *Signer) decide(c bus.DecideCase) (*attest.Envelope, error) {
 		Threshold: verdict.Threshold, Operators: verdict.Operators, Votes: verdict.Accepted,
 		Blind: !r.request.ClaimPublic,
 	}.Seal(s.key)
+	if err != nil {
+		return nil, err
+	}
+	s.ledger.Own(translog.OwnLeaf(decision, s.key.VerifierKey))
+	return decision, nil
 }
 
-// evaluate verifies the votes and applies the policy's rule to them. It
-// returns an error unless the operators agree.
-func (r *release) evaluate(claim *attest.Claim, envelopes []*attest.Envelope, at attest.Time) (policy.Verdict, error) {
+// evaluate verifies the votes and applies the policy's rule to them and to what
+// the log has against them. It returns an error unless the operators agree.
+func (r *release) evaluate(claim *attest.Claim, envelopes []*attest.Envelope, at attest.Time) (policy.Verdict, []policy.Vote, error) {
 	if !r.request.Claim.IsZero() && (claim == nil || !claim.Matches(r.request.Claim)) {
-		return policy.Verdict{}, refusal(bus.KindDenied, "the claim that the request commits to was not disclosed, or is another")
+		return policy.Verdict{}, nil, refusal(bus.KindDenied, "the claim that the request commits to was not disclosed, or is another")
 	}
 	votes, err := r.openVotes(envelopes)
 	if err != nil {
-		return policy.Verdict{}, err
+		return policy.Verdict{}, nil, err
 	}
-	verdict := policy.Evaluate(policy.Case{
-		Policy: r.version, Request: r.request, RequestDigest: r.requestDigest,
-		Opening: r.opening, Release: r.id, Claim: claim, Votes: votes,
-	}, at)
+	verdict := policy.Evaluate(r.caseOf(claim, votes), at)
 	switch verdict.Outcome {
 	case policy.Agreed:
-		return verdict, nil
+		return verdict, votes, nil
 	case policy.Waiting:
-		return verdict, refusal(bus.KindNotReady, "%s", verdict.Explanation)
+		return verdict, votes, refusal(bus.KindNotReady, "%s", verdict.Explanation)
 	case policy.Held, policy.Conflict, policy.Expired, policy.Withdrawn:
 	}
-	return verdict, refusal(bus.KindDenied, "%s: %s", verdict.Outcome, verdict.Explanation)
+	return verdict, votes, refusal(bus.KindDenied, "%s: %s", verdict.Outcome, verdict.Explanation)
 }
 
 // openVotes verifies every statement. One that does not verify spoils the

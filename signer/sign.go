@@ -6,15 +6,16 @@ import (
 	"log/slog"
 	"slices"
 
-	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/attest/openpgp"
+	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/signer/key"
+	"github.com/reprosign/reprosign/signer/ledger"
 )
 
 // maxParallel bounds the signatures of one release that are asked for at a
@@ -25,7 +26,7 @@ const maxParallel = 8
 // that is signed is a function of decision, artifact and certificate: asking
 // again gives the same bytes.
 func (s *Signer) Sign(ctx context.Context, req bus.SignRequest) bus.SignReply {
-	w, err := s.warrant(req)
+	w, err := s.warrant(ctx, req)
 	if err != nil {
 		e := answer(err)
 		s.metrics.refused.WithLabelValues("sign", string(e.Kind)).Inc()
@@ -57,32 +58,39 @@ type warrant struct {
 	certificate Certificate
 	artifacts   []attest.Artifact
 	states      []attest.State
+	// first are the decisions that the signatures name, one for each artifact: of
+	// all about these bytes the first in the log, which may be an earlier release's.
+	first []translog.Decided
 }
 
-func (s *Signer) warrant(req bus.SignRequest) (*warrant, error) {
-	at := attest.At(s.now())
-	if err := s.extend(req.Chain); err != nil {
+func (s *Signer) warrant(ctx context.Context, req bus.SignRequest) (*warrant, error) {
+	if req.Decision == nil || req.Opening == nil {
+		return nil, refusal(bus.KindInvalid, "decision or opening missing")
+	}
+	var log *recollection
+	first := map[attest.Digest512]translog.Decided{}
+	err := s.recall(ctx, func(v ledger.View) bool { return v.Size() > req.Proof.Index }, func(v ledger.View) {
+		log = recollect(v, req.Opening, nil)
+		for _, a := range req.Artifacts {
+			if d, decided := v.FirstDecision(a.SHA512, req.Certificate); decided {
+				first[a.SHA512] = d
+			}
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
-	if req.Decision == nil {
-		return nil, refusal(bus.KindInvalid, "decision missing")
-	}
-	r, err := s.release(req.Request, req.Opening, at)
+	at := attest.At(s.now())
+	r, err := newRelease(log, req.Request, req.Opening, at)
 	if err != nil {
 		return nil, err
 	}
 	w := &warrant{digest: req.Decision.Digest(), origin: r.version.Log.Origin, logIndex: req.Proof.Index}
-	if w.decision, err = attest.OpenDecision(req.Decision, r.version.SignerKey); err != nil {
+	if err := w.logged(req, r); err != nil {
 		return nil, err
-	}
-	if w.decision.Release != r.id || w.decision.Request != r.requestDigest || w.decision.Policy != r.version.Digest {
-		return nil, fmt.Errorf("decision is about release %s, not %s", w.decision.Release.Short(), r.id.Short())
 	}
 	if w.decision.Decided > at.Add(MaxClockSkew) {
 		return nil, refusal(bus.KindNotReady, "decision is from %v, which is in the future of the signer's clock (%v)", w.decision.Decided, at)
-	}
-	if err := checkLogged(req, w.decision, r); err != nil {
-		return nil, err
 	}
 	if err := follows(w.decision, req, r); err != nil {
 		return nil, err
@@ -96,41 +104,39 @@ func (s *Signer) warrant(req bus.SignRequest) (*warrant, error) {
 	if err := attest.CheckStates(req.Artifacts, req.States); err != nil {
 		return nil, err
 	}
-	if err := s.maySign(w.decision, r.version, r.request.Suite, req.Certificate, at); err != nil {
+	if err := r.maySign(w.decision, req.Certificate); err != nil {
 		return nil, err
 	}
 	var ok bool
 	if w.certificate, ok = s.certificates[req.Certificate]; !ok {
 		return nil, refusal(bus.KindUnavailable, "certificate %s is not held by this signer", req.Certificate)
 	}
-	return w, w.choose(req)
+	return w, w.choose(req, first)
 }
 
-// checkLogged checks that exactly this decision is in the log of the policy.
-func checkLogged(req bus.SignRequest, decision attest.Decision, r *release) error {
-	statementKey, err := r.version.SignerKey(decision.Signer)
-	if err != nil {
-		return err
+// logged takes the decision, if exactly it stands in the log where the request
+// says. Its signature was verified with its entry.
+func (w *warrant) logged(req bus.SignRequest, r *release) error {
+	d := r.log.Decision
+	switch {
+	case d == nil && r.log.Refused != "":
+		return refusal(bus.KindDenied, "the log has no decision about release %s that counts: %s", r.id.Short(), r.log.Refused)
+	case d == nil:
+		return refusal(bus.KindNotReady, "the published log has no decision about release %s", r.id.Short())
+	case d.Statement != w.digest || d.Index != w.logIndex:
+		return refusal(bus.KindDenied, "the decision about release %s in the log is another one, at entry %d", r.id.Short(), d.Index)
 	}
-	leaf, err := translog.Leaf(req.Decision, statementKey)
-	if err != nil {
-		return err
-	}
-	proof := translog.Proof{Index: req.Proof.Index, Checkpoint: req.Proof.Checkpoint}
-	for _, h := range req.Proof.Hashes {
-		proof.Hashes = append(proof.Hashes, tlog.Hash(h))
-	}
-	if _, err := proof.Verify(leaf, r.version.Log.Key); err != nil {
-		return fmt.Errorf("decision in the log: %w", err)
-	}
-	return nil
+	var err error
+	w.decision, err = attest.ParseDecision(req.Decision.Payload)
+	return err
 }
 
-// follows checks that the decision follows from the votes, at its own time.
+// follows checks that the decision follows from the votes at its own time, also
+// with what the log has against them since, and by the time of the witnesses.
 // Its signature says so already; but a statement key that got out must not be
 // enough for a signature.
 func follows(d attest.Decision, req bus.SignRequest, r *release) error {
-	verdict, err := r.evaluate(req.Claim, req.Votes, d.Decided)
+	verdict, votes, err := r.evaluate(req.Claim, req.Votes, d.Decided)
 	if err != nil {
 		return fmt.Errorf("decision does not follow from the votes: %w", err)
 	}
@@ -138,18 +144,33 @@ func follows(d attest.Decision, req bus.SignRequest, r *release) error {
 		!slices.Equal(verdict.Accepted, d.Votes) {
 		return refusal(bus.KindDenied, "decision does not follow from the votes: it lists others, or another quorum")
 	}
+	if r.version.Witnesses.IsZero() {
+		return nil
+	}
+	seen, err := r.witnessed(req, d)
+	if err != nil {
+		return err
+	}
+	if err := policy.Confirm(r.caseOf(req.Claim, votes), d, seen); err != nil {
+		return refusal(bus.KindDenied, "%w", err)
+	}
 	return nil
 }
 
-// choose takes the artifacts that are asked for, in the order of the set.
-func (w *warrant) choose(req bus.SignRequest) error {
+// choose takes the artifacts that are asked for, in the order of the set, each
+// with the decision that its signature names.
+func (w *warrant) choose(req bus.SignRequest, first map[attest.Digest512]translog.Decided) error {
 	left := len(req.Only)
 	for i, a := range req.Artifacts {
 		if len(req.Only) > 0 && !slices.Contains(req.Only, a.Name) {
 			continue
 		}
 		left--
-		w.artifacts = append(w.artifacts, a)
+		d, decided := first[a.SHA512]
+		if !decided {
+			return refusal(bus.KindDenied, "the log has no decision about %s that this certificate may sign on", a.Name)
+		}
+		w.artifacts, w.first = append(w.artifacts, a), append(w.first, d)
 		w.states = append(w.states, req.States[i])
 	}
 	if len(req.Only) > 0 && left != 0 {
@@ -167,8 +188,8 @@ func (s *Signer) execute(ctx context.Context, w *warrant) ([][]byte, error) {
 			s.metrics.asked.Inc()
 			signature, err := openpgp.SignState(w.certificate.Certificate, key.Signer(ctx, w.certificate.Key),
 				w.states[i], uint64(a.Size), a.SHA512, openpgp.Options{
-					Created:   w.decision.Decided.Time(),
-					Notations: evidence.Notations(w.origin, w.digest, w.decision.Ground, a.SHA512),
+					Created:   w.first[i].At.Time(),
+					Notations: evidence.Notations(w.origin, w.first[i].Statement, w.first[i].Ground, a.SHA512),
 				})
 			if err != nil {
 				return fmt.Errorf("signing %s: %w", a.Name, err)
@@ -192,5 +213,10 @@ func (s *Signer) statement(w *warrant, signatures [][]byte) (*attest.Envelope, e
 			Artifact: a.Name, SHA512: a.SHA512, Signature: attest.SHA256(signatures[i]),
 		})
 	}
-	return made.Seal(s.key)
+	e, err := made.Seal(s.key)
+	if err != nil {
+		return nil, err
+	}
+	s.ledger.Own(translog.OwnLeaf(e, s.key.VerifierKey))
+	return e, nil
 }

@@ -18,9 +18,11 @@ import (
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/openpgp"
 	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/signer"
 	"github.com/reprosign/reprosign/signer/key"
+	"github.com/reprosign/reprosign/signer/ledger"
 )
 
 // device is an Ed25519 key that counts what it is asked and fails on request.
@@ -45,9 +47,31 @@ type bench struct {
 	*evidencetest.World
 
 	release *evidencetest.Release
+	shelf   *shelf
 	device  *device
 	clock   attest.Time
 	signer  *signer.Signer
+}
+
+// shelf serves what is published of a log.
+type shelf struct {
+	note     []byte
+	entries  []translog.Entry
+	policies []*attest.Envelope
+	fault    error
+}
+
+// Read never waits: nothing is published meanwhile.
+func (s *shelf) Read(_ context.Context, from int64, _ time.Duration) ([]byte, []translog.Entry, error) {
+	return s.note, s.entries[min(from, int64(len(s.entries))):], s.fault
+}
+
+func (s *shelf) Policies(context.Context) ([]*attest.Envelope, error) { return s.policies, nil }
+
+// publish shows the whole log as it is.
+func (b *bench) publish(t *testing.T) {
+	t.Helper()
+	b.shelf.note, b.shelf.entries = b.Log.Checkpoint(t), slices.Clone(b.Log.Entries)
 }
 
 func newBench(t *testing.T, o evidencetest.Options) *bench {
@@ -55,23 +79,48 @@ func newBench(t *testing.T, o evidencetest.Options) *bench {
 	b := &bench{World: evidencetest.New(t, o), device: &device{private: evidencetest.Ed25519("openpgp " + evidencetest.Suite)}}
 	b.release = b.Release(t, 1)
 	b.clock = b.release.Decided().Decided
-	trust, err := policy.Pin(b.Envelope)
+	// Published is the log up to the release's opening: the decision is to come.
+	b.shelf = &shelf{note: b.release.OpeningProof.Checkpoint, entries: slices.Clone(b.Log.Entries[:b.release.OpeningIndex+1])}
+	b.signer = b.newSigner(t, b.Envelope)
+	return b
+}
+
+// newSigner starts a signer that knows nothing yet but a pinned policy.
+func (b *bench) newSigner(t *testing.T, pinned *attest.Envelope) *signer.Signer {
+	t.Helper()
+	trust, err := policy.Pin(pinned)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.signer, err = signer.New(signer.Config{
-		Trust: trust, Key: b.Signer, Now: func() time.Time { return b.clock.Time() }, Log: slog.New(slog.DiscardHandler),
+	quiet := slog.New(slog.DiscardHandler)
+	memory, err := ledger.Open(ledger.Config{Directory: t.TempDir(), Trust: trust, Reader: b.shelf, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = memory.Close() })
+	s, err := signer.New(signer.Config{
+		Trust: trust, Ledger: memory, Key: b.Signer, Now: func() time.Time { return b.clock.Time() }, Log: quiet,
 		Certificates: []signer.Certificate{{Certificate: b.Certificate, Key: b.device}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return s
 }
 
 func (b *bench) decideCase() bus.DecideCase {
 	r := b.release
 	return bus.DecideCase{Opening: r.Opening, Request: r.Request, Claim: r.Claim, Votes: slices.Clone(r.Votes), Artifacts: r.Artifacts}
+}
+
+// caseOf is a release for which all rebuilders vote.
+func (b *bench) caseOf(t *testing.T, o *evidencetest.Other, files ...attest.Artifact) bus.DecideCase {
+	t.Helper()
+	c := bus.DecideCase{Opening: o.Opening, Request: o.Request, Artifacts: files}
+	for _, key := range b.Rebuilders {
+		c.Votes = append(c.Votes, o.Vote(t, key, files...))
+	}
+	return c
 }
 
 func (b *bench) decide(t *testing.T, c bus.DecideCase) bus.DecideResult {
@@ -83,18 +132,39 @@ func (b *bench) decide(t *testing.T, c bus.DecideCase) bus.DecideResult {
 	return reply.Results[0]
 }
 
-func (b *bench) signRequest() bus.SignRequest {
+// signRequest publishes what is logged and asks for the release's signatures.
+func (b *bench) signRequest(t *testing.T) bus.SignRequest {
+	t.Helper()
+	b.publish(t)
 	r := b.release
-	req := bus.SignRequest{
+	return bus.SignRequest{
 		Decision: r.Decision, Opening: r.Opening, Request: r.Request, Claim: r.Claim, Votes: r.Votes,
 		Artifacts: r.Artifacts, States: r.States,
 		Certificate: b.Certificate.Fingerprint(),
-		Proof:       bus.LogProof{Index: r.DecisionProof.Index, Checkpoint: r.DecisionProof.Checkpoint},
+		Proof:       shown(r.DecisionProof), OpeningProof: shown(r.OpeningProof),
 	}
-	for _, h := range r.DecisionProof.Hashes {
-		req.Proof.Hashes = append(req.Proof.Hashes, attest.Digest(h))
+}
+
+func shown(p translog.Proof) bus.LogProof {
+	out := bus.LogProof{Index: p.Index, Checkpoint: p.Checkpoint}
+	for _, h := range p.Hashes {
+		out.Hashes = append(out.Hashes, attest.Digest(h))
 	}
-	return req
+	return out
+}
+
+// next logs and publishes the policy that follows, changed.
+func (b *bench) next(t *testing.T, change func(p *policy.Policy)) *attest.Envelope {
+	t.Helper()
+	p := b.Policy
+	p.Serial, p.Previous, p.Issued = p.Serial+1, b.Version.Digest, p.Issued+1
+	if change != nil {
+		change(&p)
+	}
+	e := b.Seal(t, p)
+	b.Log.Record(t, attest.RecordPolicy, b.Coordinator, e)
+	b.publish(t)
+	return e
 }
 
 func TestSignerDecidesWhatTheOperatorsAgreeOn(t *testing.T) {
@@ -162,7 +232,7 @@ func TestSignerRefusesToDecide(t *testing.T) {
 			if c.Opening, err = o.Seal(evidencetest.P256Key(t, "coordinator", "stranger")); err != nil {
 				t.Fatal(err)
 			}
-		}, bus.KindDenied, "not in the policy"},
+		}, bus.KindNotReady, "not in the published log"},
 		"an opening from the future": {func(_ *testing.T, b *bench, _ *bus.DecideCase) {
 			b.clock = evidencetest.Opened - 3600
 		}, bus.KindNotReady, "future"},
@@ -204,73 +274,69 @@ func TestOneRefusedCaseLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
-func TestSignerFollowsThePolicyChainAndDecidesOnlyUnderTheNewest(t *testing.T) {
+func TestSignerTakesPoliciesFromTheLogAndDecidesOnlyUnderTheNewest(t *testing.T) {
 	b := newBench(t, evidencetest.Options{})
-	next := b.Policy
-	next.Serial, next.Previous, next.Issued = 2, b.Version.Digest, next.Issued+1
-	envelope := b.Seal(t, next)
-
-	forged := *envelope
-	forged.Signatures = envelope.Signatures[:1]
-	reply := b.signer.Decide(t.Context(), bus.DecideRequest{Chain: []*attest.Envelope{&forged}, Cases: []bus.DecideCase{b.decideCase()}})
-	if e := reply.Results[0].Error; e == nil || !strings.Contains(e.Message, "too few admins") {
-		t.Errorf("got %v to a policy with one signature, want a refusal", e)
+	p := b.Policy
+	p.Serial, p.Previous, p.Issued = 2, b.Version.Digest, p.Issued+1
+	forged, err := p.Seal(b.Admins[0])
+	if err != nil {
+		t.Fatal(err)
 	}
-	if result := b.decide(t, b.decideCase()); result.Error != nil {
-		t.Fatalf("a forged policy changed what is decided: %v", result.Error)
+	fresh := b.Open(t, evidencetest.Suite, "other", 1) // not decided: the bench's own release is by now
+	b.Log.Record(t, attest.RecordPolicy, b.Coordinator, forged)
+	b.publish(t)
+	ask := b.caseOf(t, fresh, evidencetest.File(t, "other.deb", "other"))
+	if result := b.decide(t, ask); result.Error != nil {
+		t.Fatalf("a policy with one signature changed what is decided: %v", result.Error)
 	}
-	reply = b.signer.Decide(t.Context(), bus.DecideRequest{Chain: []*attest.Envelope{envelope}, Cases: []bus.DecideCase{b.decideCase()}})
-	if e := reply.Results[0].Error; e == nil || !strings.Contains(e.Message, "superseded") {
+	b.next(t, nil)
+	if e := b.decide(t, ask).Error; e == nil || e.Kind != bus.KindDenied || !strings.Contains(e.Message, "superseded") {
 		t.Errorf("got %v under a superseded policy, want a refusal", e)
 	}
-	if reply := b.signer.Sign(t.Context(), b.signRequest()); reply.Error != nil {
+	if reply := b.signer.Sign(t.Context(), b.signRequest(t)); reply.Error != nil {
 		t.Errorf("a decision of the policy before could not be signed any more: %v", reply.Error)
 	}
 }
 
-func TestSignerAsksForTheChainToAPolicyItDoesNotKnow(t *testing.T) {
+func TestSignerDecidesNothingWhileTheAdminsContradictThemselves(t *testing.T) {
 	b := newBench(t, evidencetest.Options{})
-	next := b.Policy
-	next.Serial, next.Previous, next.Issued = 2, b.Version.Digest, next.Issued+1
-	envelope := b.Seal(t, next)
-	b.Use(t, envelope)
-	b.release = b.Release(t, 1)
-	if e := b.decide(t, b.decideCase()).Error; e == nil || e.Kind != bus.KindUnknownPolicy {
-		t.Fatalf("got %v, want %s", e, bus.KindUnknownPolicy)
+	second := b.next(t, nil)
+	b.next(t, func(p *policy.Policy) { p.Publishers[0].Quota = 7 })
+	if e := b.signer.Sign(t.Context(), b.signRequest(t)).Error; e == nil || !strings.Contains(e.Message, "two policies with one serial") {
+		t.Errorf("got %v, want a refusal", e)
 	}
-	reply := b.signer.Decide(t.Context(), bus.DecideRequest{Chain: []*attest.Envelope{envelope}, Cases: []bus.DecideCase{b.decideCase()}})
-	if e := reply.Results[0].Error; e != nil {
-		t.Errorf("with the chain: %v", e)
+	b.Use(t, second)
+	b.next(t, nil)
+	if e := b.signer.Sign(t.Context(), b.signRequest(t)).Error; e != nil {
+		t.Errorf("after a policy that follows: %v", e)
 	}
 }
 
-func TestSignerSkipsPoliciesBeforeItsPinnedOne(t *testing.T) {
+func TestSignerDecidesNothingUnderAPolicyThatIsNotInTheLog(t *testing.T) {
 	b := newBench(t, evidencetest.Options{})
-	first := b.Envelope
-	next := b.Policy
-	next.Serial, next.Previous, next.Issued = 2, b.Version.Digest, next.Issued+1
-	second := b.Seal(t, next)
-	b.Use(t, second)
+	p := b.Policy
+	p.Serial, p.Previous, p.Issued = 2, b.Version.Digest, p.Issued+1
+	b.Use(t, b.Seal(t, p))
 	b.release = b.Release(t, 1)
-	trust, err := policy.Pin(second)
-	if err != nil {
-		t.Fatal(err)
+	b.publish(t)
+	if e := b.decide(t, b.decideCase()).Error; e == nil || e.Kind != bus.KindNotReady {
+		t.Errorf("got %v, want %s", e, bus.KindNotReady)
 	}
-	b.signer, err = signer.New(signer.Config{
-		Trust: trust, Key: b.Signer, Now: func() time.Time { return b.clock.Time() }, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	reply := b.signer.Decide(t.Context(), bus.DecideRequest{Chain: []*attest.Envelope{first, second}, Cases: []bus.DecideCase{b.decideCase()}})
-	if e := reply.Results[0].Error; e != nil {
-		t.Errorf("chain from the first policy on: %v", e)
+}
+
+func TestSignerPinsALaterPolicyAndKnowsTheLogBeforeIt(t *testing.T) {
+	b := newBench(t, evidencetest.Options{})
+	second := b.next(t, nil)
+	b.shelf.policies = []*attest.Envelope{b.Envelope, second}
+	s := b.newSigner(t, second)
+	if reply := s.Sign(t.Context(), b.signRequest(t)); reply.Error != nil {
+		t.Errorf("a decision under the policy before the pinned one: %v", reply.Error)
 	}
 }
 
 func TestSignerSignsALoggedDecision(t *testing.T) {
 	b := newBench(t, evidencetest.Options{Artifacts: 5})
-	reply := b.signer.Sign(t.Context(), b.signRequest())
+	reply := b.signer.Sign(t.Context(), b.signRequest(t))
 	if reply.Error != nil {
 		t.Fatal(reply.Error)
 	}
@@ -289,14 +355,14 @@ func TestSignerSignsALoggedDecision(t *testing.T) {
 	if made.Decision != b.release.Decision.Digest() || made.LogIndex != b.release.DecisionIndex || len(made.Signatures) != 5 {
 		t.Errorf("statement is about another decision or other signatures: %+v", made)
 	}
-	if again := b.signer.Sign(t.Context(), b.signRequest()); !bytes.Equal(again.Made.Payload, reply.Made.Payload) {
+	if again := b.signer.Sign(t.Context(), b.signRequest(t)); !bytes.Equal(again.Made.Payload, reply.Made.Payload) {
 		t.Error("signing again gave another statement")
 	}
 }
 
 func TestSignerSignsOnlyTheArtifactsAskedFor(t *testing.T) {
 	b := newBench(t, evidencetest.Options{Artifacts: 3})
-	req := b.signRequest()
+	req := b.signRequest(t)
 	req.Only = []string{b.release.Artifacts[1].Name}
 	reply := b.signer.Sign(t.Context(), req)
 	if reply.Error != nil {
@@ -319,13 +385,13 @@ func TestSignerRefusesToSign(t *testing.T) {
 		"a decision under a foreign statement key": {func(t *testing.T, b *bench, req *bus.SignRequest) {
 			d := b.release.Decided()
 			b.release.Log(t, evidencetest.P256Key(t, "signer", "signer-x"), withSigner(d, "signer-x"))
-			*req = b.signRequest()
-		}, bus.KindDenied, "not in the policy"},
+			*req = b.signRequest(t)
+		}, bus.KindDenied, "is another one"},
 		"a decision forged in the signer's name": {func(t *testing.T, b *bench, req *bus.SignRequest) {
 			stranger := evidencetest.P256Key(t, "thief", b.Signer.Name())
 			b.release.Log(t, stranger, b.release.Decided())
-			*req = b.signRequest()
-		}, bus.KindDenied, "signature does not verify"},
+			*req = b.signRequest(t)
+		}, bus.KindDenied, "is another one"},
 		"a decision that is not in the log": {func(t *testing.T, b *bench, req *bus.SignRequest) {
 			d := b.release.Decided()
 			d.Decided++
@@ -334,28 +400,25 @@ func TestSignerRefusesToSign(t *testing.T) {
 				t.Fatal(err)
 			}
 			req.Decision = e
-		}, bus.KindDenied, "decision in the log"},
-		"a proof under another log's checkpoint": {func(t *testing.T, b *bench, req *bus.SignRequest) {
-			forged := *b.Log
-			forged.Key = evidencetest.Ed25519Key(t, "thief", evidencetest.Origin)
-			req.Proof.Checkpoint = forged.Checkpoint(t)
-		}, bus.KindDenied, "decision in the log"},
+		}, bus.KindDenied, "is another one"},
+		"a decision at another place in the log": {func(_ *testing.T, _ *bench, req *bus.SignRequest) {
+			req.Proof.Index--
+		}, bus.KindDenied, "is another one, at entry 1"},
+		"a decision that no published checkpoint covers": {func(_ *testing.T, b *bench, _ *bus.SignRequest) {
+			b.shelf.note, b.shelf.entries = b.release.OpeningProof.Checkpoint, b.shelf.entries[:1]
+		}, bus.KindNotReady, "no decision about release"},
 		"a decision by a stolen statement key, without the votes": {func(_ *testing.T, _ *bench, req *bus.SignRequest) {
 			req.Votes = req.Votes[:1]
 		}, bus.KindNotReady, "does not follow from the votes"},
 		"a decision by a stolen statement key, over artifacts nobody voted for": {func(t *testing.T, b *bench, req *bus.SignRequest) {
-			forged := b.Release(t, 1)
-			forged.Artifacts = slices.Clone(forged.Artifacts)
-			forged.Artifacts[0].SHA256[0] ^= 1
-			set, err := forged.Artifacts.SetDigest()
-			if err != nil {
-				t.Fatal(err)
+			o := b.Open(t, evidencetest.Suite, "other", 1)
+			forged, voted := evidencetest.File(t, "other.deb", "forged"), evidencetest.File(t, "other.deb", "voted")
+			req.Decision, req.Proof.Index = o.Decide(t, b.World, forged)
+			req.Opening, req.Request, req.Claim, req.Artifacts, req.Votes = o.Opening, o.Request, nil, attest.Artifacts{forged}, nil
+			for _, key := range b.Rebuilders {
+				req.Votes = append(req.Votes, o.Vote(t, key, voted))
 			}
-			d := forged.Decided()
-			d.Set, d.Artifacts = set, attest.AgreedOf(forged.Artifacts)
-			forged.Log(t, b.Signer, d)
-			b.release = forged
-			*req = b.signRequest()
+			b.publish(t)
 		}, bus.KindDenied, "does not follow from the votes"},
 		"another artifact": {func(_ *testing.T, _ *bench, req *bus.SignRequest) {
 			req.Artifacts = slices.Clone(req.Artifacts)
@@ -371,7 +434,8 @@ func TestSignerRefusesToSign(t *testing.T) {
 		"an opening of another release": {func(t *testing.T, b *bench, req *bus.SignRequest) {
 			b.clock += 3600 // so that the other one is open, too
 			req.Opening = b.Release(t, 2).Opening
-		}, bus.KindDenied, "decision is about release"},
+			b.publish(t)
+		}, bus.KindDenied, "is another one"},
 		"a name that is not in the set": {func(_ *testing.T, _ *bench, req *bus.SignRequest) {
 			req.Only = []string{"other.deb"}
 		}, bus.KindInvalid, "not in the artifact set"},
@@ -384,7 +448,7 @@ func TestSignerRefusesToSign(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, evidencetest.Options{})
-			req := b.signRequest()
+			req := b.signRequest(t)
 			test.change(t, b, &req)
 			reply := b.signer.Sign(t.Context(), req)
 			if reply.Error == nil {
@@ -423,11 +487,8 @@ func TestSignerSignsNothingThatTheNewestPolicyForbids(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, evidencetest.Options{})
-			next := b.Policy
-			next.Serial, next.Previous, next.Issued = 2, b.Version.Digest, next.Issued+1
-			test.change(t, &next)
-			req := b.signRequest()
-			req.Chain = []*attest.Envelope{b.Seal(t, next)}
+			b.next(t, func(p *policy.Policy) { test.change(t, p) })
+			req := b.signRequest(t)
 			reply := b.signer.Sign(t.Context(), req)
 			if reply.Error == nil || reply.Error.Kind != bus.KindDenied || !strings.Contains(reply.Error.Message, test.reason) {
 				t.Errorf("got %v, want denied: …%s…", reply.Error, test.reason)
@@ -440,12 +501,12 @@ func TestAFailingDeviceIsUnavailableAndLeavesNothing(t *testing.T) {
 	for _, fault := range []error{key.ErrLocked, key.ErrThrottled, key.ErrUnavailable, key.ErrWrongSignature} {
 		b := newBench(t, evidencetest.Options{})
 		b.device.fault = fault
-		reply := b.signer.Sign(t.Context(), b.signRequest())
+		reply := b.signer.Sign(t.Context(), b.signRequest(t))
 		if reply.Error == nil || reply.Error.Kind != bus.KindUnavailable || reply.Signatures != nil || reply.Made != nil {
 			t.Errorf("%v: got %+v, want unavailable and nothing else", fault, reply)
 		}
 		b.device.fault = nil
-		if reply := b.signer.Sign(t.Context(), b.signRequest()); reply.Error != nil {
+		if reply := b.signer.Sign(t.Context(), b.signRequest(t)); reply.Error != nil {
 			t.Errorf("%v: still failing when the device is back: %v", fault, reply.Error)
 		}
 	}

@@ -1,6 +1,9 @@
 package evidence
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/openpgp"
 )
@@ -25,4 +28,20 @@ func Notations(origin string, decision attest.Digest, ground attest.Ground, sha5
 		{Name: NotationGround, Value: string(ground)},
 		{Name: NotationDataDigest, Value: "sha512:" + sha512.String()},
 	}
+}
+
+// DecisionNamed returns the digest of the decision that a signature says it was
+// made on. Nothing is verified.
+func DecisionNamed(signature []byte) (attest.Digest, error) {
+	parsed, err := openpgp.ParseSignature(signature)
+	if err != nil {
+		return attest.Digest{}, err
+	}
+	for _, n := range parsed.Notations {
+		if n.Name == NotationEvidence {
+			_, digest, _ := strings.Cut(n.Value, " ")
+			return attest.ParseDigest(digest)
+		}
+	}
+	return attest.Digest{}, fmt.Errorf("signature names no decision: it has no notation %s", NotationEvidence)
 }

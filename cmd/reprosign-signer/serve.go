@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/internal/config"
 	"github.com/reprosign/reprosign/internal/program"
 	"github.com/reprosign/reprosign/signer"
+	"github.com/reprosign/reprosign/signer/ledger"
 )
 
 // settings are the signer's; deploy/config/signer.toml explains each.
@@ -18,6 +21,7 @@ type settings struct {
 	Name   string      `toml:"name" help:"name of the statement key in the policy"`
 	Policy string      `toml:"policy" help:"file with the pinned, signed policy"`
 	Key    string      `toml:"key" help:"file with the statement key"`
+	State  string      `toml:"state" help:"directory for the signer's copy of the log"`
 	Listen string      `toml:"listen" help:"address for metrics and health"`
 	Log    program.Log `toml:"log"`
 	NATS   program.Bus `toml:"nats"`
@@ -68,7 +72,10 @@ func serve(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	connect := p.Bus(bus.RoleSigner, s.Name)
+	if s.State == "" {
+		return errors.New("no state directory is configured: set state, for the signer's copy of the log")
+	}
+	connect, following := p.Bus(bus.RoleSigner, s.Name), p.Expect("log")
 	return p.Run(ctx, func(ctx context.Context, ready func()) error {
 		device, err := openDevice(s, p.Log)
 		if err != nil {
@@ -79,23 +86,32 @@ func serve(ctx context.Context, s settings) error {
 		if err != nil {
 			return err
 		}
-		service, err := signer.New(signer.Config{
-			Trust: trust, Key: statementKey, Certificates: certificates, Now: time.Now, Log: p.Log,
-		})
-		if err != nil {
-			return err
-		}
 		conn, err := connect(ctx, s.NATS)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
+		memory, err := ledger.Open(ledger.Config{Directory: s.State, Trust: trust, Reader: ledger.OverBus(conn), Log: p.Log})
+		if err != nil {
+			return err
+		}
+		defer memory.Close() //nolint:errcheck // all is on disk
+		following(memory.Ready)
+		service, err := signer.New(signer.Config{
+			Trust: trust, Ledger: memory, Key: statementKey, Certificates: certificates, Now: time.Now, Log: p.Log,
+		})
+		if err != nil {
+			return err
+		}
 		if counted, ok := device.(program.Measured); ok {
 			p.Measure(counted)
 		}
-		p.Measure(service)
+		p.Measure(service, memory)
 		p.Log.InfoContext(ctx, "signer ready", slog.Uint64("policy", trust.Newest().Serial), slog.Int("certificates", len(certificates)))
 		ready()
-		return conn.ServeSigner(ctx, service)
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return memory.Run(ctx) })
+		group.Go(func() error { return conn.ServeSigner(ctx, service) })
+		return group.Wait()
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/coordinator"
 	"github.com/reprosign/reprosign/coordinator/store"
@@ -146,8 +148,19 @@ func TestSameBytesAreSignedOnce(t *testing.T) {
 	}
 	parts, err := w.writer.Parts(t.Context(), ids[1])
 	must(t, err)
-	if len(parts.Signatures) != 1 || parts.Signatures[0].Release != ids[0] || parts.Signatures[0].Decision == nil {
+	if len(parts.Signatures) != 1 {
 		t.Errorf("parts %+v, want the earlier release's signature", parts.Signatures)
+	}
+	earlier, err := w.writer.Parts(t.Context(), ids[0])
+	must(t, err)
+	if diff := cmp.Diff(earlier.Signatures, parts.Signatures); diff != "" {
+		t.Errorf("signatures of the two releases (-earlier +later):\n%s", diff)
+	}
+	if _, err := w.writer.DecisionByDigest(t.Context(), ids[0]); !errors.Is(err, coordinator.ErrNotFound) {
+		t.Errorf("a decision that there is not: %v", err)
+	}
+	if d, err := w.writer.DecisionByDigest(t.Context(), jobs[0].Decision.Digest()); err != nil || d.LogIndex != jobs[0].LogIndex {
+		t.Errorf("the later decision: %+v, %v", d, err)
 	}
 	must(t, w.writer.FinishJob(t.Context(), w.made(jobs[0])))
 	if n := w.count(`SELECT count(*) FROM signatures`); n != 1 {

@@ -182,22 +182,23 @@ func (w *Writer) Parts(ctx context.Context, release attest.Digest) (*coordinator
 
 func priorSignatures(ctx context.Context, tx pgx.Tx, release attest.Digest) ([]coordinator.PriorSignature, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT a.name, s.certificate, s.kind, s.signature, s.release, d.envelope, i.index
-		  FROM artifacts a
-		  JOIN signatures s ON s.sha512 = a.sha512
-		  JOIN decisions d ON d.release = s.release
-		  JOIN log_entries i ON i.leaf = d.leaf
+		SELECT a.name, s.certificate, s.kind, s.signature
+		  FROM artifacts a JOIN signatures s ON s.sha512 = a.sha512
 		 WHERE a.release = $1 ORDER BY a.position, s.certificate, s.kind`, release[:])
-	return collect(rows, err, func(row pgx.CollectableRow) (coordinator.PriorSignature, error) {
-		var s coordinator.PriorSignature
-		var encoded []byte
-		if err := row.Scan(&s.Artifact, &s.Certificate, &s.Kind, &s.Signature, digest{&s.Release}, &encoded, &s.LogIndex); err != nil {
-			return s, err
-		}
-		var err error
-		s.Decision, err = attest.ParseEnvelope(encoded)
-		return s, err
-	})
+	return collect(rows, err, pgx.RowToStructByPos[coordinator.PriorSignature])
+}
+
+// DecisionByDigest returns a decision that is in the log.
+func (w *Writer) DecisionByDigest(ctx context.Context, d attest.Digest) (coordinator.LoggedDecision, error) {
+	var out coordinator.LoggedDecision
+	var encoded []byte
+	err := w.pool.QueryRow(ctx, `
+		SELECT d.envelope, i.index FROM decisions d JOIN log_entries i ON i.leaf = d.leaf WHERE d.digest = $1`, d[:]).
+		Scan(&encoded, &out.LogIndex)
+	if err == nil {
+		out.Envelope, err = attest.ParseEnvelope(encoded)
+	}
+	return out, wrap("reading decision "+d.Short(), err)
 }
 
 // readCertificates reads those that signed an artifact of the release, and

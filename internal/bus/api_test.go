@@ -206,7 +206,7 @@ func (device) Decide(_ context.Context, q bus.DecideRequest) bus.DecideReply {
 
 func (device) Sign(_ context.Context, q bus.SignRequest) bus.SignReply {
 	if q.Certificate == "" {
-		return bus.SignReply{Error: bus.Errorf(bus.KindUnknownPolicy, "send the chain")}
+		return bus.SignReply{Error: bus.Errorf(bus.KindNotReady, "not in the log yet")}
 	}
 	return bus.SignReply{Signatures: [][]byte{[]byte(q.Certificate)}}
 }
@@ -231,7 +231,7 @@ func TestSignersAnswerCoordinators(t *testing.T) {
 		t.Errorf("sign: got %v, %v", r, err)
 	}
 	_, err = c.Sign(within(t), bus.SignRequest{})
-	wantKind(t, err, bus.KindUnknownPolicy, "send the chain")
+	wantKind(t, err, bus.KindNotReady, "not in the log yet")
 	_, err = c.Sign(within(t), bus.SignRequest{States: make([]attest.State, bus.MaxMessage/2)})
 	wantKind(t, err, bus.KindInvalid, "at most 4194304")
 	stop()

@@ -14,7 +14,6 @@ const (
 	KindDenied        Kind = "denied"         // signature, key, policy or quota says no
 	KindNotFound      Kind = "not-found"      // no such release, or none that may be shown
 	KindConflict      Kind = "conflict"       // contradicts what is recorded already
-	KindUnknownPolicy Kind = "unknown-policy" // repeat with the policy chain
 	KindNotReady      Kind = "not-ready"      // votes, settle time or log entry missing; later
 	KindUnavailable   Kind = "unavailable"    // device, database or signer away; back off and repeat
 	KindInternal      Kind = "internal"       // a fault of ours, logged there

@@ -34,12 +34,10 @@ type Event struct {
 	At      attest.Time   `json:"at"`
 }
 
-// DecideRequest asks the signer for verdicts. Chain holds the signed policies
-// that lead from the signer's pinned one to the newest, oldest first; it is
-// left out until the signer answers KindUnknownPolicy.
+// DecideRequest asks the signer for verdicts. Policies are not in it: the
+// signer has them from the log.
 type DecideRequest struct {
-	Chain []*attest.Envelope `json:"chain,omitzero"`
-	Cases []DecideCase       `json:"cases"`
+	Cases []DecideCase `json:"cases"`
 }
 
 // DecideCase is one release as the coordinator closed it.
@@ -66,7 +64,6 @@ type DecideResult struct {
 // carries all that the decision followed from, so that the signer can follow it
 // again: whoever forges a decision has no votes to show.
 type SignRequest struct {
-	Chain       []*attest.Envelope `json:"chain,omitzero"`
 	Decision    *attest.Envelope   `json:"decision"`
 	Opening     *attest.Envelope   `json:"opening"`
 	Request     *attest.Envelope   `json:"request"`
@@ -77,8 +74,12 @@ type SignRequest struct {
 	Certificate string             `json:"certificate"` // fingerprint
 	// Only names the artifacts to sign when others of the set already have
 	// their one signature; empty means all.
-	Only  []string `json:"only,omitzero"`
-	Proof LogProof `json:"proof"`
+	Only []string `json:"only,omitzero"`
+	// Proof is of the decision and OpeningProof of the opening, each under the
+	// first checkpoint over it that enough witnesses cosigned. Where there are no
+	// witnesses the signer's own copy of the log is enough, and only indexes count.
+	Proof        LogProof `json:"proof"`
+	OpeningProof LogProof `json:"openingProof"`
 }
 
 // LogProof shows an entry under a checkpoint.

@@ -33,7 +33,7 @@ func TestSpecificationNamesEveryKindAndLimit(t *testing.T) {
 	}
 	for _, kind := range []bus.Kind{
 		bus.KindInvalid, bus.KindDenied, bus.KindNotFound, bus.KindConflict,
-		bus.KindUnknownPolicy, bus.KindNotReady, bus.KindUnavailable, bus.KindInternal,
+		bus.KindNotReady, bus.KindUnavailable, bus.KindInternal,
 	} {
 		if !strings.Contains(string(spec), "| `"+string(kind)+"` |") {
 			t.Errorf("docs/spec/bus.md lacks kind %q", kind)

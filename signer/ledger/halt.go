@@ -56,7 +56,7 @@ Served since, with other entries behind it:
 	return fmt.Errorf("%w; see %s", cause, path)
 }
 
-// checkForked refuses to start where an earlier run has met a fork.
+// checkForked reports a fork that an earlier run has met.
 func checkForked(directory string) error {
 	path := filepath.Join(directory, forkedName)
 	_, err := os.Lstat(path)

@@ -56,11 +56,15 @@ type Ledger struct {
 	note     []byte      // the newest verified checkpoint
 	seen     attest.Time // when its witnesses saw it; zero without witnesses
 
+	haltedMu sync.Mutex
+	halted   error // why nothing goes on
+
 	ownMu sync.Mutex
 	own   map[attest.Digest]struct{}
 }
 
-// Open reads the ledger's file. A fork that an earlier run met is an error.
+// Open reads the ledger's file. After a fork that an earlier run met, it knows
+// nothing and says why.
 func Open(c Config) (*Ledger, error) {
 	l := &Ledger{
 		directory: c.Directory, reader: c.Reader, log: c.Log, metrics: newMetrics(), turn: make(chan struct{}, 1),
@@ -70,13 +74,14 @@ func Open(c Config) (*Ledger, error) {
 	if err := os.MkdirAll(c.Directory, directoryMode); err != nil {
 		return nil, fmt.Errorf("opening the signer's ledger: %w", err)
 	}
-	if err := checkForked(c.Directory); err != nil {
-		return nil, fmt.Errorf("opening the signer's ledger: %w", err)
-	}
 	path := filepath.Join(c.Directory, logName)
 	var err error
 	if l.file, err = openFile(path); err != nil {
 		return nil, fmt.Errorf("opening the signer's ledger: %w", err)
+	}
+	if l.broken = checkForked(c.Directory); l.broken != nil {
+		l.halt(l.broken)
+		return l, nil
 	}
 	if err := l.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the signer's ledger %s: %w; remove it to read the log again from its first entry", path, err), l.Close())
@@ -139,14 +144,19 @@ func (l *Ledger) precede() error {
 	return nil
 }
 
-// Run keeps up with the log until ctx ends or the ledger cannot go on without
-// a person. Everything else is logged, shown by the metrics and tried again.
+// Run keeps up with the log until ctx ends or the file cannot be written any
+// more. Everything else is logged, shown by the metrics and tried again; a fork
+// is waited out, since what has halted must go on saying so.
 func (l *Ledger) Run(ctx context.Context) error {
 	pause := firstPause
 	for {
 		err := l.follow(ctx)
 		switch {
 		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrForked):
+			l.log.ErrorContext(ctx, "halted until a person has looked", slog.Any("reason", err))
+			<-ctx.Done()
 			return nil
 		case l.isBroken() != nil:
 			return l.isBroken()
@@ -256,6 +266,20 @@ func (l *Ledger) isBroken() error {
 	l.turn <- struct{}{}
 	defer l.unlock()
 	return l.broken
+}
+
+// Ready reports why the ledger stands still, if it does.
+func (l *Ledger) Ready(context.Context) error {
+	l.haltedMu.Lock()
+	defer l.haltedMu.Unlock()
+	return l.halted
+}
+
+func (l *Ledger) halt(err error) {
+	l.haltedMu.Lock()
+	defer l.haltedMu.Unlock()
+	l.halted = err
+	l.metrics.halt(err)
 }
 
 // Own notes that a statement with this leaf is the owner's, so that its

@@ -368,14 +368,23 @@ func TestAForkHaltsUntilAPersonHasLooked(t *testing.T) {
 			if _, err := size(t, l); !errors.Is(err, ledger.ErrForked) {
 				t.Errorf("it goes on: %v", err)
 			}
-			if err := l.Run(t.Context()); !errors.Is(err, ledger.ErrForked) {
+			l.Close()
+			l = mustOpen(t, dir, w.Envelope, s)
+			_, err := size(t, l)
+			if !errors.Is(err, ledger.ErrForked) || !strings.Contains(err.Error(), "forked.txt") || halted(t, l, "forked") != 1 {
+				t.Errorf("after a start: %v", err)
+			}
+			if err := l.Ready(t.Context()); !errors.Is(err, ledger.ErrForked) {
+				t.Errorf("ready: %v", err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- l.Run(ctx) }()
+			stop()
+			if err := <-ended; err != nil {
 				t.Errorf("Run: %v", err)
 			}
 			l.Close()
-			_, err := open(t, dir, w.Envelope, s)
-			if !errors.Is(err, ledger.ErrForked) || !strings.Contains(err.Error(), "forked.txt") {
-				t.Errorf("a start: %v", err)
-			}
 			proof := read(t, filepath.Join(dir, "forked.txt"))
 			if !bytes.Contains(proof, honest) || bytes.Count(proof, []byte(evidencetest.Origin+"\n")) != 2 {
 				t.Errorf("the file lacks the two checkpoints:\n%s", proof)

@@ -87,7 +87,7 @@ func (l *Ledger) advance(ctx context.Context, s *served) error {
 		}
 		if len(s.entries) == 0 {
 			err := fmt.Errorf("%w: entry %d is not served, though a checkpoint covers it", ErrMissingBody, l.follower.Size())
-			l.metrics.halt(err)
+			l.halt(err)
 			return err
 		}
 		s = nil
@@ -103,7 +103,7 @@ func (l *Ledger) take(ctx context.Context, s *served) (done bool, err error) {
 		l.broken = err
 		l.log.ErrorContext(ctx, "log forked, nothing is decided or signed any more", slog.Any("reason", err))
 	}
-	l.metrics.halt(err)
+	l.halt(err)
 	return done, err
 }
 
