@@ -106,7 +106,7 @@ func serve(ctx context.Context, s settings) error {
 		if counted, ok := device.(program.Measured); ok {
 			p.Measure(counted)
 		}
-		p.Measure(service, memory)
+		p.Measure(service, memory, newDeviceCounts(ctx, device, certificates, s.Certificates, p.Log))
 		p.Log.InfoContext(ctx, "signer ready", slog.Uint64("policy", trust.Newest().Serial), slog.Int("certificates", len(certificates)))
 		ready()
 		group, ctx := errgroup.WithContext(ctx)
