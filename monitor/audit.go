@@ -141,23 +141,23 @@ func (a *auditor) name(release attest.Digest) string {
 //
 // It pins the release's own policy, which the log's chain of policies holds, so
 // that old releases verify as well as those under the pinned policy.
-func (a *auditor) reevaluate(ctx context.Context, release attest.Digest) (*evidence.Report, error) {
+func (a *auditor) reevaluate(ctx context.Context, release attest.Digest) error {
 	r, known := a.follower.Release(release)
 	if !known || r.Decision == nil {
-		return nil, fmt.Errorf("%s is not decided", a.name(release))
+		return fmt.Errorf("%s is not decided", a.name(release))
 	}
 	bundle, err := a.log.Evidence(ctx, release)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	report, err := evidence.Verify(bundle, evidence.Trust{Policy: r.Policy.Envelope, Witnesses: a.trust.Witnesses})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if report.Release != release || bundle.Decision.Envelope.Digest() != r.Decision.Statement || report.LogIndex != r.Decision.Index {
-		return nil, fmt.Errorf("%w: it is about another decision than log entry %d", evidence.ErrNotVerified, r.Decision.Index)
+		return fmt.Errorf("%w: it is about another decision than log entry %d", evidence.ErrNotVerified, r.Decision.Index)
 	}
-	return report, nil
+	return nil
 }
 
 // judge turns the outcome of reevaluate into an alarm, if it is one. Evidence

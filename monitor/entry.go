@@ -59,5 +59,5 @@ func (l *Log) present(ctx context.Context, digest attest.Digest) (*attest.Envelo
 	case errors.Is(err, ErrUnreachable), ctx.Err() != nil:
 		return nil, fmt.Errorf("body %s: %w", digest.Short(), err)
 	}
-	return nil, nil //nolint:nilerr // what is no envelope is as good as nothing
+	return nil, nil // what is no envelope is as good as nothing
 }

@@ -49,7 +49,7 @@ func (w *watch) evaluate(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
-			_, outcomes[i] = w.auditor.reevaluate(within, p.Release)
+			outcomes[i] = w.auditor.reevaluate(within, p.Release)
 			return within.Err()
 		})
 	}
@@ -80,6 +80,7 @@ func (w *watch) keep(p *pending, outcome error, now attest.Time) bool {
 		w.logger.Debug("decision evaluated again", slog.String("release", p.Release.String()))
 		return false
 	case errors.Is(outcome, ErrUnreachable):
+		w.away(outcome)
 		p.Next = now
 		return true
 	}

@@ -443,8 +443,27 @@ func TestAnUnreachableLogIsAnAlarmAfterATimeAndStopsNoOther(t *testing.T) {
 	s.now += 15 * 60
 	other.Made(t, attest.SignaturesMade{Release: r.ID, Decision: attest.SHA256(nil), LogIndex: 1}, r)
 	other.Publish(t)
-	s.wants(t, "the log does not answer since", monitor.LoneSignature, monitor.Unreachable)
+	s.wants(t, "the log does not answer in full since", monitor.LoneSignature, monitor.Unreachable)
 	s.quiet(t, monitor.Unreachable)
+}
+
+func TestAPartOfTheLogThatIsOutOfReachIsAnAlarmAfterATime(t *testing.T) {
+	t.Parallel()
+	for _, part := range []string{"checkpoint", "tile/entries/", "tile/0/", "body/", "api/"} {
+		t.Run(strings.Trim(part, "/"), func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, lawful(t, evidencetest.Options{}), nil)
+			s.quiet(t)
+			s.Release(t, 3)
+			s.Publish(t)
+			s.Away(part)
+			s.now += 15 * 60
+			s.wants(t, "does not answer in full since", monitor.Unreachable)
+			s.quiet(t, monitor.Unreachable)
+			s.Away("")
+			s.quiet(t)
+		})
+	}
 }
 
 func TestEvidenceThatIsNotServedIsAnAlarmAfterATime(t *testing.T) {

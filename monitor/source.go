@@ -148,7 +148,7 @@ func (w *web) get(ctx context.Context, path string, limit int64) ([]byte, error)
 // readBody reads an answer, compressed or not, up to limit bytes of content.
 func readBody(res *http.Response, limit int64) ([]byte, error) {
 	// What does not compress grows a little by the attempt.
-	var content io.Reader = io.LimitReader(res.Body, limit+limit/compressedSlack+compressedSlack)
+	content := io.LimitReader(res.Body, limit+limit/compressedSlack+compressedSlack)
 	switch encoding := res.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":
 	case "gzip":

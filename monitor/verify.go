@@ -211,7 +211,7 @@ func (v *verification) tree(ctx context.Context) (string, error) {
 // tree may be whole all the same.
 func (v *verification) meaning(ctx context.Context, first int64, leaves [][]byte) error {
 	if v.halt != nil {
-		return nil
+		return nil //nolint:nilerr // told by the next step
 	}
 	entries, err := v.log.Entries(ctx, first, leaves)
 	if err != nil {
@@ -266,7 +266,7 @@ func (v *verification) decisions(ctx context.Context) (string, error) {
 	group.SetLimit(parallel)
 	for i, release := range v.decided {
 		group.Go(func() error {
-			_, outcomes[i] = v.auditor.reevaluate(within, release)
+			outcomes[i] = v.auditor.reevaluate(within, release)
 			if errors.Is(outcomes[i], ErrUnreachable) {
 				return outcomes[i]
 			}

@@ -39,14 +39,6 @@ func open(tb testing.TB, where string) *monitor.Log {
 
 func pinned(l *monitortest.Log) evidence.Trust { return evidence.Trust{Policy: l.Envelope} }
 
-func steps(r *monitor.Report) []string {
-	var out []string
-	for _, s := range r.Steps {
-		out = append(out, s.What+": "+s.Detail)
-	}
-	return out
-}
-
 func TestALawfulLogVerifiesOverHTTPAndFromADirectory(t *testing.T) {
 	t.Parallel()
 	l := lawful(t, evidencetest.Options{Witnesses: 3})

@@ -29,7 +29,9 @@ type watch struct {
 	memory  *memory
 	state   *state
 	auditor *auditor // nil until the log has answered once
-	found   Pass     // of the pass under way
+
+	found Pass // of the pass under way
+	lost  bool // it did not reach all of the log
 }
 
 // open opens the memory of the log.
@@ -58,9 +60,13 @@ func (w *watch) open(dir string) error {
 
 // pass takes one look at the log. Errors are of the memory, or of the context.
 func (w *watch) pass(ctx context.Context) (Pass, error) {
-	w.found = Pass{}
+	w.found, w.lost = Pass{}, false
 	if err := w.follow(ctx); err != nil {
 		return w.found, err
+	}
+	if !w.lost {
+		w.state.Answered = w.time()
+		w.over(Unreachable)
 	}
 	w.expiries(ctx)
 	w.device(ctx)
@@ -85,8 +91,6 @@ func (w *watch) follow(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	w.state.Answered = w.time()
-	w.over(Unreachable)
 	if !w.continues(ctx, signed, c) {
 		return nil
 	}
@@ -151,14 +155,16 @@ func (w *watch) end(a *raised) {
 	w.logger.Info("alarm is over", slog.String("kind", string(a.Kind)), slog.String("what", a.What))
 }
 
-// away notes that the log does not answer, when that has lasted too long.
+// away notes that something of the log is not to be had, and alarms when that
+// has lasted too long.
 func (w *watch) away(err error) {
+	w.lost = true
 	if w.state.Answered.IsZero() { // never since this memory began
 		w.state.Answered = w.time()
 	}
 	w.logger.Info("log not reached", slog.Any("reason", err))
 	if w.time() >= w.state.Answered.Add(w.patience.Unreachable) {
-		w.stands(alarm(Unreachable, "checkpoint", "the log does not answer since %v: %v", w.state.Answered, err))
+		w.stands(alarm(Unreachable, "checkpoint", "the log does not answer in full since %v: %v", w.state.Answered, err))
 	}
 }
 
@@ -180,8 +186,6 @@ func (w *watch) checkpoint(ctx context.Context) (signed []byte, c translog.Check
 	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrMissing), ctx.Err() != nil:
 		w.away(err)
 	default:
-		w.state.Answered = w.time()
-		w.over(Unreachable)
 		w.stands(alarm(Unsigned, "checkpoint", "the checkpoint of %s is not the log's: %v", w.origin, err))
 	}
 	return nil, c, false
@@ -322,7 +326,7 @@ func (w *watch) readBundle(ctx context.Context, tree Tree) (done bool, err error
 	case err == nil:
 	case errors.Is(err, ErrUnreachable), ctx.Err() != nil:
 		w.away(err)
-		return false, nil
+		return false, nil //nolint:nilerr // told as an alarm, when it lasts
 	default:
 		w.stands(alarm(Damaged, fmt.Sprintf("bundle %d", n), "%s: entries from %d on cannot be read: %v", w.origin, follower.Size(), err))
 		return false, nil

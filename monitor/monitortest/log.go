@@ -34,6 +34,7 @@ type Log struct {
 
 	mu    sync.Mutex
 	files map[string][]byte
+	away  string // prefix of the paths that a fault hides
 }
 
 // New returns the log of a world, which serves nothing before Publish.
@@ -64,6 +65,13 @@ func (l *Log) Files() map[string][]byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.files)
+}
+
+// Away lets a fault of the server hide the paths with a prefix; the empty prefix ends it.
+func (l *Log) Away(prefix string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.away = prefix
 }
 
 // Swap replaces all files and returns those that were there.
@@ -201,7 +209,15 @@ func Tiles(tb testing.TB, leaves [][]byte) map[string][]byte {
 
 // ServeHTTP implements http.Handler.
 func (l *Log) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	data := l.File(strings.TrimPrefix(r.URL.Path, "/"))
+	path := strings.TrimPrefix(r.URL.Path, "/")
+	data := l.File(path)
+	l.mu.Lock()
+	away := l.away != "" && strings.HasPrefix(path, l.away)
+	l.mu.Unlock()
+	if away {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
 	if data == nil {
 		http.NotFound(w, r)
 		return
