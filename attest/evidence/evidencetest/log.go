@@ -24,25 +24,37 @@ type Log struct {
 	hashes []tlog.Hash
 }
 
-// Append logs a statement that key has signed, and returns its index.
-func (l *Log) Append(tb testing.TB, e *attest.Envelope, key attest.VerifierKey) int64 {
+// Append logs a statement that key has signed, with the envelopes that it
+// names, and returns its index.
+func (l *Log) Append(tb testing.TB, e *attest.Envelope, key attest.VerifierKey, bodies ...*attest.Envelope) int64 {
 	tb.Helper()
 	leaf, err := translog.Leaf(e, key)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return l.AppendLeaf(tb, leaf)
+	return l.Add(tb, translog.Entry{Leaf: leaf, Envelope: e, Bodies: bodies})
 }
 
-// AppendLeaf logs a leaf, whatever it is, and returns its index.
-func (l *Log) AppendLeaf(tb testing.TB, leaf []byte) int64 {
+// Record logs envelopes through a coordinator's record of them.
+func (l *Log) Record(tb testing.TB, kind attest.RecordKind, coordinator attest.SigningKey, bodies ...*attest.Envelope) int64 {
 	tb.Helper()
-	index := int64(len(l.Leaves))
-	hashes, err := tlog.StoredHashes(index, leaf, tlog.HashReaderFunc(l.read))
+	r, err := attest.NewRecord(coordinator.Name(), kind, bodies...)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l.hashes, l.Leaves = append(l.hashes, hashes...), append(l.Leaves, leaf)
+	return l.Append(tb, seal(tb, coordinator, r), coordinator.VerifierKey, bodies...)
+}
+
+// Add logs any entry at all, at the next index.
+func (l *Log) Add(tb testing.TB, e translog.Entry) int64 {
+	tb.Helper()
+	index := int64(len(l.Leaves))
+	hashes, err := tlog.StoredHashes(index, e.Leaf, tlog.HashReaderFunc(l.read))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e.Index = index
+	l.hashes, l.Leaves, l.Entries = append(l.hashes, hashes...), append(l.Leaves, e.Leaf), append(l.Entries, e)
 	return index
 }
 
