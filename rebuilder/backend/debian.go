@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"io"
 	"path"
 	"strings"
@@ -28,11 +29,16 @@ dsc=$1 out=$2 evidence=$3; shift 3
 mkdir reproducible-path && cd reproducible-path
 dpkg-source --no-copy -x "$dsc"
 cd ./*/
+case $1 in -b) dpkg-checkbuilddeps ;; *) dpkg-checkbuilddeps "$1" ;; esac || exit 75
 dpkg-buildpackage -d -us -uc "$@"
 cd ..
 for f in *.deb *.udeb; do if [ -f "$f" ]; then cp -- "$f" "$out/"; fi; done
 for f in *.buildinfo *.changes; do if [ -f "$f" ]; then cp -- "$f" "$evidence/"; fi; done
 `
+
+// unmetDependencies is how debianScript ends when something that the source builds with is not installed: a fault of
+// the machine, not of the source, and gone once it is.
+const unmetDependencies = 75
 
 type debian struct{ fetcher Fetcher }
 
@@ -88,7 +94,7 @@ func (debian) Build(ctx context.Context, job Job, site *Site, log io.Writer) (sa
 	}
 	kind := map[string]string{"": "-b", "binary": "-b", "any": "-B", "all": "-A"}[job.Recipe.Parameters["build"]]
 	args := []string{site.path(path.Join(inPath, dsc)), site.path(outPath), site.path(evidencePath), kind}
-	return site.run(ctx, log, debianScript, args, func(spec *sandbox.Spec) {
+	result, err := site.run(ctx, log, debianScript, args, func(spec *sandbox.Spec) {
 		// Packages that chown need uid 0 or fakeroot, and fakeroot does not work in a user namespace.
 		spec.RootInside = true
 		spec.Env = map[string]string{"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -96,6 +102,10 @@ func (debian) Build(ctx context.Context, job Job, site *Site, log io.Writer) (sa
 			spec.Env["DEB_BUILD_OPTIONS"] = o
 		}
 	})
+	if err == nil && result.ExitCode == unmetDependencies {
+		err = errors.New("build dependencies are not installed on this machine; the build log lists them")
+	}
+	return result, err
 }
 
 func (debian) Toolchain(ctx context.Context, _ Job) (map[string]string, error) {

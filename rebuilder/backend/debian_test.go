@@ -14,13 +14,14 @@ import (
 )
 
 // debianSource makes a native source package that needs no build system, and returns its recipe.
-func debianSource(t *testing.T, rules string) (backend.Backend, backend.Job) {
+func debianSource(t *testing.T, rules string, fields ...string) (backend.Backend, backend.Job) {
 	t.Helper()
 	dir := publicDir(t)
 	tree := filepath.Join(dir, "tiny-1.0")
 	for name, content := range map[string]string{
 		"debian/changelog": "tiny (1.0) unstable; urgency=low\n\n  * Test.\n\n -- A Person <person@example.org>  Tue, 14 Nov 2023 22:13:20 +0000\n",
-		"debian/control": "Source: tiny\nSection: misc\nPriority: optional\nMaintainer: A Person <person@example.org>\nStandards-Version: 4.6.2\n\n" +
+		"debian/control": "Source: tiny\nSection: misc\nPriority: optional\nMaintainer: A Person <person@example.org>\nStandards-Version: 4.6.2\n" +
+			strings.Join(fields, "\n") + "\n" +
 			"Package: tiny\nArchitecture: all\nDescription: nothing much\n Nothing at all.\n",
 		"debian/rules":         "#!/usr/bin/make -f\n" + rules,
 		"debian/source/format": "3.0 (native)\n",
@@ -88,6 +89,15 @@ func TestADebianSourceThatFailsToBuildIsBuildFailed(t *testing.T) {
 	wantOutcome(t, s.run(b, job), attest.BuildFailed, "status 2")
 	if !strings.Contains(s.log.String(), "no such luck") {
 		t.Errorf("the log does not say why: %s", s.log.String())
+	}
+}
+
+func TestMissingBuildDependenciesAreTheMachinesFault(t *testing.T) {
+	s := newSite(t)
+	b, job := debianSource(t, tinyRules, "Build-Depends: build-tool-that-nobody-has (>= 3)", "")
+	wantOutcome(t, s.run(b, job), attest.InfraError, "build dependencies are not installed")
+	if !strings.Contains(s.log.String(), "build-tool-that-nobody-has (>= 3)") {
+		t.Errorf("the log does not list what is missing: %s", s.log.String())
 	}
 }
 
