@@ -10,13 +10,13 @@ type Kind string
 
 // The kinds of errors and what a caller does about them.
 const (
-	KindInvalid       Kind = "invalid"        // the message is wrong; do not repeat it
-	KindDenied        Kind = "denied"         // signature, key, policy or quota says no
-	KindNotFound      Kind = "not-found"      // no such release, or none that may be shown
-	KindConflict      Kind = "conflict"       // contradicts what is recorded already
-	KindNotReady      Kind = "not-ready"      // votes, settle time or log entry missing; later
-	KindUnavailable   Kind = "unavailable"    // device, database or signer away; back off and repeat
-	KindInternal      Kind = "internal"       // a fault of ours, logged there
+	KindInvalid     Kind = "invalid"     // the message is wrong; do not repeat it
+	KindDenied      Kind = "denied"      // signature, key, policy or quota says no
+	KindNotFound    Kind = "not-found"   // no such release, or none that may be shown
+	KindConflict    Kind = "conflict"    // contradicts what is recorded already
+	KindNotReady    Kind = "not-ready"   // votes, settle time or log entry missing; later
+	KindUnavailable Kind = "unavailable" // device, database or signer away; back off and repeat
+	KindInternal    Kind = "internal"    // a fault of ours, logged there
 )
 
 // Error is an error as it travels: a kind for programs and a sentence for people.
