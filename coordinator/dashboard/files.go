@@ -100,7 +100,7 @@ func (b *Board) bundle(r *http.Request, id attest.Digest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return file{data: data, contentType: typeJSON, cache: cacheCheck, name: evidenceName(v)}, nil
+	return file{data: data, contentType: typeJSON, cache: cacheCheck, name: evidenceName(v)}.compressed(r)
 }
 
 // evidenceName is what a bundle is saved under.

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -169,14 +170,30 @@ func (b *Board) checkpoint(r *http.Request) (any, error) {
 	return file{data: signed, contentType: typeText, cache: cacheShort}, err
 }
 
+// errNoTile and errNoTilePath tell a program apart from a typing error what
+// the log does not hold, or not yet.
+var (
+	errNoTile = &problem{
+		http.StatusNotFound, "No such tile",
+		"The published log does not fill this tile, or not as wide. The newest checkpoint says how far it goes.",
+	}
+	errNoTilePath = &problem{
+		http.StatusNotFound, "No such tile",
+		"No log has a tile of this path: tile/<level>/<number>[.p/<width>] or tile/entries/<number>[.p/<width>], as C2SP tlog-tiles spells them.",
+	}
+)
+
 // tile serves hashes and entry bundles. A path that no log can have is refused
 // before the database hears of it.
 func (b *Board) tile(r *http.Request) (any, error) {
 	t, err := translog.ParseTilePath(strings.TrimPrefix(r.URL.EscapedPath(), "/"))
 	if err != nil {
-		return nil, errNoPage
+		return nil, errNoTilePath
 	}
 	data, err := b.reader.Tile(r.Context(), t)
+	if errors.Is(err, coordinator.ErrNotFound) {
+		return nil, errNoTile
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -184,18 +201,24 @@ func (b *Board) tile(r *http.Request) (any, error) {
 	if t.L != translog.EntriesLevel {
 		return f, nil // hashes do not compress
 	}
+	return f.compressed(r)
+}
+
+// compressed returns the file as the client wants it: gzip if it accepts that.
+func (f file) compressed(r *http.Request) (file, error) {
 	f.varies = true
-	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		var compressed bytes.Buffer
-		w := gzip.NewWriter(&compressed)
-		if _, err := w.Write(data); err != nil {
-			return nil, err
-		}
-		if err := w.Close(); err != nil {
-			return nil, err
-		}
-		f.data, f.encoding = compressed.Bytes(), "gzip"
+	if !acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		return f, nil
 	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write(f.data); err != nil {
+		return file{}, err
+	}
+	if err := w.Close(); err != nil {
+		return file{}, err
+	}
+	f.data, f.encoding = packed.Bytes(), "gzip"
 	return f, nil
 }
 
@@ -219,7 +242,10 @@ func (b *Board) body(r *http.Request) (any, error) {
 		return nil, err
 	}
 	data, err := b.reader.Body(r.Context(), d)
-	return file{data: data, contentType: typeJSON, cache: cacheForever}, err
+	if err != nil {
+		return nil, err
+	}
+	return file{data: data, contentType: typeJSON, cache: cacheForever}.compressed(r)
 }
 
 // digestIn reads a digest from the path. What is no digest names nothing.
