@@ -24,7 +24,14 @@
 //
 // That the operators which the policy names reported the identical artifacts
 // for that request, that the signer decided so, and that the decision is in the
-// log under a checkpoint of the log's key. It does not prove that the source is
-// good, nor that everybody sees the same log: without witnesses the time in the
-// decision is the signer's word alone. Reports say "unwitnessed" for that.
+// log under a checkpoint of the log's key. If the trust names witnesses, also that
+// enough of them have cosigned the log, and that the decision held by their time
+// ([policy.Confirm]), whatever the clocks of coordinator and signer said.
+//
+// It does not prove that the source is good. Without witnesses of two operators
+// other than the log's it does not prove that everybody sees the same log either,
+// and reports say "unwitnessed".
+//
+// Nobody has to believe this package: examples/python is a second verifier,
+// written from docs/spec, and tests compare the two.
 package evidence
