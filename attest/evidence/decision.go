@@ -44,7 +44,7 @@ func (v *verifier) decision() (string, error) {
 		return "", err
 	}
 	v.own = decided{Decision: d, digest: v.bundle.Decision.Envelope.Digest(), index: proof.Index}
-	v.report.Decision, v.report.LogIndex = d, proof.Index
+	v.report.Decision, v.report.decision, v.report.LogIndex = d, v.own.digest, proof.Index
 	v.report.TreeSize = v.bundle.Decision.Material.Entries[0].InclusionProof.TreeSize
 	return fmt.Sprintf("signer %s decided at %v: entry %d of %s, in a tree of %d%s",
 		d.Signer, d.Decided, proof.Index, v.report.Origin, v.report.TreeSize, cosigners(v.report.Witnesses)), nil

@@ -36,6 +36,7 @@ type Report struct {
 	// Insecure says that a policy on the way from the pinned one is marked insecure.
 	Insecure bool
 
+	decision   attest.Digest
 	set        attest.Artifacts
 	signatures []signature
 }

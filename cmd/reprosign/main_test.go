@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -98,6 +100,20 @@ func (w *world) write(t testing.TB, dir string) {
 	}
 	data, err = late.Encode()
 	put("seen-late.evidence.json", data, err)
+	// Another log holds both decisions.
+	rekor := &evidencetest.Log{Key: evidencetest.Ed25519Key(t, "log", "rekor.example.org")}
+	for name, r := range map[string]*evidencetest.Release{"hello": w.first, "seen": seen} {
+		index := rekor.Append(t, r.Decision, r.World.Signer.VerifierKey)
+		anchor, err := evidence.NewSigstore(r.Decision, r.World.Signer.VerifierKey, rekor.Key.VerifierKey, rekor.Prove(t, index))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err = anchor.Encode()
+		put(name+".anchor.sigstore.json", data, err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(rekor.Key.Public())
+	put("rekor.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), err)
+
 	put("stable.asc", w.Certificate.Armor(), nil)
 	put("other.asc", evidencetest.Certify(t, "other").Armor(), nil)
 
