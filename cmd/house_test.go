@@ -82,6 +82,13 @@ type tap struct {
 	*bus.Conn
 
 	handle chan func(context.Context, []bus.Message) error
+	signs  atomic.Pointer[bus.SignRequest] // the last one
+}
+
+// Sign passes the request on and keeps it, for tests that repeat it.
+func (b *tap) Sign(ctx context.Context, q bus.SignRequest) (bus.SignReply, error) {
+	b.signs.Store(&q)
+	return b.Conn.Sign(ctx, q)
 }
 
 func (b *tap) Votes(ctx context.Context, batch int, handle func(context.Context, []bus.Message) error) error {
@@ -289,7 +296,7 @@ func (h *house) startCoordinator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.tap = &tap{conn, make(chan func(context.Context, []bus.Message) error, 1)}
+	h.tap = &tap{Conn: conn, handle: make(chan func(context.Context, []bus.Message) error, 1)}
 	c, err := coordinator.New(coordinator.Config{
 		Store: h.faulty(writer), Reader: h.reader, Bus: h.tap, Prover: seq, Trust: h.trust(t), Key: h.Coordinator, Log: logger(t),
 		OnPolicy: func(_ context.Context, v *policy.Version) error {
