@@ -63,8 +63,11 @@ type house struct {
 	seeds  map[bus.Identity]string
 	pinned *attest.Envelope
 	device *countingKey
+
 	writer *store.Writer
 	reader *store.Reader
+
+	witnesses []*cosigner
 
 	publisher *bus.Conn
 	agents    map[string]*bus.Conn
@@ -124,6 +127,7 @@ func raw(rebuilder string, data []byte) bus.Message {
 type houseOptions struct {
 	rebuilders, threshold int
 	coordinators          int // replicas under one key
+	witnesses             int // of the log, two of which must cosign; default none
 	change                func(*policy.Policy)
 	dsn                   string                                    // of a migrated database; empty means one of its own
 	store                 func(coordinator.Store) coordinator.Store // puts faults before the store
@@ -143,7 +147,7 @@ func newHouse(t *testing.T, o houseOptions) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.World = evidencetest.New(t, evidencetest.Options{Rebuilders: o.rebuilders, Threshold: o.threshold, Change: func(p *policy.Policy) {
+	h.World = evidencetest.New(t, evidencetest.Options{Rebuilders: o.rebuilders, Threshold: o.threshold, Witnesses: o.witnesses, Change: func(p *policy.Policy) {
 		p.Issued, p.Expires = now-3600, now+30*24*3600
 		p.Suites[0].Certificates[0].Fingerprint = certificate.Fingerprint()
 		p.Coordinators[0].NATS = h.enrol(t, bus.RoleCoordinator, p.Coordinators[0].Key.Name())
@@ -159,6 +163,9 @@ func newHouse(t *testing.T, o houseOptions) *house {
 		}
 	}})
 	h.Certificate, h.pinned = certificate, h.Envelope
+	for _, key := range h.Witnesses {
+		h.witnesses = append(h.witnesses, h.startWitness(t, key))
+	}
 
 	if h.dsn == "" {
 		h.dsn = boxtest.Database(t, migrate)
@@ -292,13 +299,14 @@ func (h *house) startCoordinator(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(writer.Close)
-	seq, err := sequencer.New(writer, h.Log.Key, logger(t))
+	trust := h.trust(t)
+	seq, err := sequencer.Open(h.logConfig(writer, trust, logger(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.tap = &tap{Conn: conn, handle: make(chan func(context.Context, []bus.Message) error, 1)}
 	c, err := coordinator.New(coordinator.Config{
-		Store: h.faulty(writer), Reader: h.reader, Bus: h.tap, Prover: seq, Trust: h.trust(t), Key: h.Coordinator, Log: logger(t),
+		Store: h.faulty(writer), Reader: h.reader, Bus: h.tap, Prover: seq, Trust: trust, Key: h.Coordinator, Log: logger(t),
 		OnPolicy: func(_ context.Context, v *policy.Version) error {
 			h.restartNATS(t, &v.Policy)
 			h.admitted <- v.Serial

@@ -57,10 +57,15 @@ type LogStore interface {
 	PublishSeen(ctx context.Context, tree Tree, note []byte, seen Seen) error
 	// Await shows a reason at every decided release that is not logged yet.
 	Await(ctx context.Context, reason string) error
-	// Covering returns the smallest stored checkpoint above an index, among all
-	// or only those that witnesses had to cosign; ErrNotFound if there is none.
+	// Covering returns the smallest stored checkpoint above an index, as it was
+	// cosigned first, among all or only those that witnesses had to cosign;
+	// ErrNotFound if there is none.
 	Covering(ctx context.Context, index int64, seen bool) (Tree, []byte, error)
-	// Checkpoint returns the newest stored checkpoint; ErrNotFound if there is none.
+	// Renew stores the newest checkpoint, of a size that is stored, as it was
+	// cosigned again at a later time.
+	Renew(ctx context.Context, size int64, note []byte, at attest.Time) error
+	// Checkpoint returns the newest stored checkpoint, as it was cosigned last;
+	// ErrNotFound if there is none.
 	Checkpoint(ctx context.Context) (Tree, []byte, error)
 	// Tiles returns stored tiles, in the order asked for, as long as they are;
 	// ErrNotFound if one is missing or shorter than asked for.

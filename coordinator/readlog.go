@@ -1,7 +1,6 @@
 package coordinator
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -56,7 +55,8 @@ func (c *Coordinator) newestEntry(ctx context.Context) (bus.LogReply, error) {
 		return bus.LogReply{}, err
 	}
 	proof, err := c.prover.Proof(ctx, newest.Size-1, c.trust.Newest())
-	if errors.Is(err, ErrNotFound) || err == nil && !bytes.Equal(proof.Checkpoint, note) {
+	proven, readErr := translog.ReadForeign(proof.Checkpoint) // perhaps cosigned at another time than the note
+	if errors.Is(err, ErrNotFound) || err == nil && (readErr != nil || proven != newest) {
 		return bus.LogReply{}, bus.Errorf(bus.KindNotReady, "the log is growing, or not yet witnessed as the newest policy wants it; ask again")
 	}
 	if err != nil {

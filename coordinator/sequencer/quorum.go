@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/coordinator"
 )
@@ -126,6 +127,41 @@ func (s *Sequencer) cosigned(ctx context.Context, r rule, tree coordinator.Tree,
 		return nil, 0, lacking("waiting for cosignatures", r.set.Quorum, all, lines)
 	}
 	return note, at, err
+}
+
+// renewals is how often the newest checkpoint is cosigned again within the time
+// after which a signer finds it stale.
+const renewals = 3
+
+// renew has the newest checkpoint cosigned again when its cosignatures grow old,
+// or when a newer policy wants others.
+func (s *Sequencer) renew(ctx context.Context, r rule, tree coordinator.Tree) error {
+	if !r.witnessed() {
+		return nil
+	}
+	stored, note, err := s.store.Checkpoint(ctx)
+	if err != nil || stored.Size != tree.Size {
+		return err
+	}
+	stale := policy.DefaultMaxCheckpointAge
+	for _, suite := range s.trust.Newest().Suites {
+		stale = min(stale, suite.CheckpointAge())
+	}
+	if at, _, err := r.set.Time(note); err == nil && time.Since(at.Time()) < stale/renewals {
+		return nil
+	}
+	if err := s.vouched(ctx, r); err != nil {
+		return err
+	}
+	signed, err := translog.Checkpoint{Origin: r.key.Name(), Size: tree.Size, Root: tree.Root}.Sign(r.key)
+	if err != nil {
+		return err
+	}
+	note, at, err := s.cosigned(ctx, r, tree, signed)
+	if err != nil {
+		return err
+	}
+	return s.store.Renew(ctx, tree.Size, note, at)
 }
 
 // lacking says who is missing, in the words that the releases' pages show.

@@ -266,7 +266,7 @@ func (s *Sequencer) publishLocked(ctx context.Context) error {
 	}
 	if published {
 		s.signed = tree
-		return nil
+		return s.renew(ctx, r, tree)
 	}
 	if err := s.vouched(ctx, r); err != nil {
 		return err

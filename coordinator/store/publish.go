@@ -189,14 +189,31 @@ func (w *Writer) Await(ctx context.Context, reason string) error {
 	})
 }
 
-// Checkpoint returns the newest stored checkpoint.
+// Renew stores the newest checkpoint cosigned again. An older renewal than the
+// one that is stored changes nothing.
+func (w *Writer) Renew(ctx context.Context, size int64, note []byte, at attest.Time) error {
+	return w.tx(ctx, fmt.Sprintf("renewing the checkpoint of size %d", size), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `
+			INSERT INTO log_renewal AS r (id, size, note, seen_at) VALUES (1, $1, $2, $3)
+			ON CONFLICT (id) DO UPDATE SET size = excluded.size, note = excluded.note, seen_at = excluded.seen_at
+			 WHERE (excluded.size, excluded.seen_at) > (r.size, r.seen_at)`, size, note, at.Time()); err != nil {
+			return err
+		}
+		return notify(ctx, tx, coordinator.TopicLog)
+	})
+}
+
+// Checkpoint returns the newest stored checkpoint, as it was cosigned last.
 func (w *Writer) Checkpoint(ctx context.Context) (tree coordinator.Tree, note []byte, err error) {
-	err = w.pool.QueryRow(ctx, `SELECT size, root, note FROM log_checkpoints ORDER BY size DESC LIMIT 1`).
+	err = w.pool.QueryRow(ctx, `
+		SELECT c.size, c.root, COALESCE(n.note, c.note)
+		  FROM log_checkpoints c LEFT JOIN log_renewal n ON n.size = c.size ORDER BY c.size DESC LIMIT 1`).
 		Scan(&tree.Size, digest{(*attest.Digest)(&tree.Root)}, &note)
 	return tree, note, wrap("reading the newest checkpoint", err)
 }
 
-// Covering returns the smallest stored checkpoint above an index.
+// Covering returns the smallest stored checkpoint above an index, as it was
+// cosigned first.
 func (w *Writer) Covering(ctx context.Context, index int64, seen bool) (tree coordinator.Tree, note []byte, err error) {
 	query := `SELECT size, root, note FROM log_checkpoints WHERE size > $1 ORDER BY size LIMIT 1`
 	if seen {
