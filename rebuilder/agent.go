@@ -12,6 +12,10 @@
 // bus is not a receipt. Until then, and after every restart, it asks what
 // became of its statements and sends again what the coordinator does not know.
 //
+// Beside that, it reads the evidence log and compares every decision with its
+// receipts. If one says that a statement is counted and the decision does not
+// list it, the agent complains, and does not rest until the log shows that.
+//
 //	agent, err := rebuilder.New(rebuilder.Config{Name: "alpha", Key: key, Trust: pinned, …})
 //	err = agent.Run(ctx)
 package rebuilder
@@ -43,6 +47,8 @@ type Bus interface {
 	Receipts(ctx context.Context, rebuilder string, handle func(*attest.Envelope) error) error
 	AskReceipts(ctx context.Context, rebuilder string, r bus.ReceiptsRequest) (bus.ReceiptsReply, error)
 	Policies(ctx context.Context, r bus.PolicyRequest) (bus.PolicyReply, error)
+	ReadLog(ctx context.Context, q bus.LogRequest) (bus.LogReply, error)
+	Complain(ctx context.Context, rebuilder string, q bus.ComplainRequest) (bus.ComplainReply, error)
 }
 
 var _ Bus = (*bus.Conn)(nil)
@@ -94,6 +100,9 @@ type Agent struct {
 
 	mu   sync.Mutex
 	busy map[attest.Digest]bool // releases in work in this process
+
+	sealing sync.Mutex    // so that one complaint is signed once
+	wronged chan struct{} // there is a complaint to deliver
 }
 
 // New returns an agent that does nothing until [Agent.Run]. It adds the
@@ -121,7 +130,7 @@ func New(c Config) (*Agent, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &Agent{Config: c, backends: map[string]backend.Backend{}, metrics: newMetrics(), busy: map[attest.Digest]bool{}}
+	a := &Agent{Config: c, backends: map[string]backend.Backend{}, metrics: newMetrics(), busy: map[attest.Digest]bool{}, wronged: make(chan struct{}, 1)}
 	for _, b := range c.Backends {
 		a.backends[b.Name()] = b
 	}
@@ -135,6 +144,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.settleInterrupted(); err != nil {
 		return err
 	}
+	for _, release := range a.Spool.Lacking() {
+		if err := a.dispute(release); err != nil {
+			return err
+		}
+	}
 	builds, stop := a.outlasting(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
@@ -147,6 +161,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		})
 	})
 	group.Go(func() error { return a.chase(ctx) })
+	group.Go(func() error {
+		return a.repeating(ctx, "log", func() error { return a.watch(ctx) })
+	})
+	group.Go(func() error { return a.complain(ctx) })
 	group.Go(func() error { return a.clean(ctx) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -57,6 +59,15 @@ type house struct {
 	polled   int // questions for policies
 	mute     int // how many of the next ones get no policy
 	serial   int // for versions
+
+	complaints []bus.ComplainRequest // taken
+	deaf       *bus.Error            // the answer to complaints, if not nil
+
+	note   []byte              // the published checkpoint of World.Log
+	edge   []tlog.Hash         // of the tree before its last entry, from right to left
+	doctor func(*bus.LogReply) // changes what those hear who read the log
+	reads  []bus.LogRequest    // that were answered with entries
+	grown  chan struct{}       // closed when the log has grown
 }
 
 var (
@@ -67,7 +78,7 @@ var (
 
 func newHouse(t *testing.T, change func(*policy.Policy)) *house {
 	t.Helper()
-	h := &house{seeds: map[bus.Identity]string{}, answers: map[attest.Digest]*attest.Envelope{}}
+	h := &house{seeds: map[bus.Identity]string{}, answers: map[attest.Digest]*attest.Envelope{}, grown: make(chan struct{})}
 	now := attest.At(time.Now())
 	h.World = evidencetest.New(t, evidencetest.Options{Change: func(p *policy.Policy) {
 		p.Issued, p.Expires = now-3600, now+30*24*3600
@@ -96,6 +107,7 @@ func newHouse(t *testing.T, change func(*policy.Policy)) *house {
 	}
 	serve(t, func(ctx context.Context) error { return h.conn.ServeAPI(ctx, h) })
 	serve(t, func(ctx context.Context) error { return h.conn.Votes(ctx, 100, h.collect) })
+	serve(t, func(ctx context.Context) error { return h.conn.ServeLog(ctx, h) })
 	return h
 }
 
@@ -301,6 +313,16 @@ func (h *house) Withdraw(context.Context, bus.WithdrawRequest) bus.WithdrawReply
 	return bus.WithdrawReply{Error: bus.Errorf(bus.KindInternal, "not for rebuilders")}
 }
 
+func (h *house) Complain(_ context.Context, rebuilder string, q bus.ComplainRequest) bus.ComplainReply {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.deaf != nil {
+		return bus.ComplainReply{Error: h.deaf}
+	}
+	h.complaints = append(h.complaints, q)
+	return bus.ComplainReply{Complaint: q.Complaint.Digest()}
+}
+
 func (h *house) Policies(_ context.Context, q bus.PolicyRequest) bus.PolicyReply {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -345,4 +367,51 @@ func (h *house) questions() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.polled
+}
+
+// ReadLog serves World.Log as far as it was published.
+func (h *house) ReadLog(ctx context.Context, q bus.LogRequest) bus.LogReply {
+	for {
+		h.mu.Lock()
+		reply, grown := bus.LogReply{Checkpoint: h.note}, h.grown
+		if q.Newest && len(h.Log.Entries) > 0 {
+			q.From = int64(len(h.Log.Entries) - 1)
+			for _, x := range slices.Backward(h.edge) {
+				reply.Edge = append(reply.Edge, attest.Digest(x))
+			}
+		}
+		if h.note != nil && q.From < int64(len(h.Log.Entries)) {
+			reply.Entries = slices.Clone(h.Log.Entries[q.From:])
+		}
+		news := len(reply.Entries) > 0
+		if news {
+			h.reads = append(h.reads, q)
+		}
+		if news && h.doctor != nil {
+			h.doctor(&reply)
+		}
+		h.mu.Unlock()
+		if news || q.WaitSeconds == 0 {
+			return reply
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return bus.LogReply{Error: bus.Errorf(bus.KindUnavailable, "stopping")}
+		}
+	}
+}
+
+// log changes the log and publishes a checkpoint.
+func (h *house) log(t *testing.T, change func(l *evidencetest.Log)) {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change(h.Log)
+	h.note = h.Log.Checkpoint(t)
+	if n := int64(len(h.Log.Entries)); n > 0 {
+		h.edge = h.Log.Prove(t, n-1).Hashes
+	}
+	close(h.grown)
+	h.grown = make(chan struct{})
 }

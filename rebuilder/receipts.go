@@ -27,6 +27,9 @@ func (a *Agent) receive(e *attest.Envelope) error {
 				return err
 			}
 			if ours { // else of another agent of this rebuilder, or known already
+				if err := a.confirmed(d); err != nil {
+					return err
+				}
 				a.metrics.receipts.WithLabelValues("received").Inc()
 				a.Log.Info("statement received by the coordinator", slog.Any("statement", d), slog.Bool("late", slices.Contains(receipt.Late, d)))
 			}

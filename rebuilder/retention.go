@@ -21,7 +21,7 @@ const (
 )
 
 // Clean removes what has been kept long enough. A statement without receipt is
-// kept for ever. What cannot be removed does not keep the rest.
+// kept for ever, and so is one whose complaint the log does not show. What cannot be removed does not keep the rest.
 func (s *Spool) Clean(now time.Time) error {
 	return s.each(func(release attest.Digest) error {
 		if err := s.cleanRelease(release, now); err != nil {
@@ -36,7 +36,7 @@ func (s *Spool) cleanRelease(release attest.Digest, now time.Time) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err == nil && now.Sub(receipt.ModTime()) > KeepStatements {
+	if err == nil && now.Sub(receipt.ModTime()) > KeepStatements && !s.complaining(release) {
 		return s.remove(release)
 	}
 	task, err := s.Task(release)

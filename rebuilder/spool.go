@@ -21,6 +21,9 @@ import (
 //	<release id>/task.json      the task, made durable before the build begins
 //	<release id>/vote.json      the sealed statement with its artifact list
 //	<release id>/receipt.json   the coordinator's receipt or rejection
+//	<release id>/decision.json  a decision that does not list the statement
+//	<release id>/complaint.json the complaint about that, with its proof
+//	<release id>/published.json where the log shows the complaint
 //	<release id>/out/           the outputs
 //	<release id>/evidence/, inputs.json, log   what explains them
 //	policies/                   the policies that the agent knows
@@ -38,6 +41,8 @@ type Spool struct {
 	mu       sync.Mutex
 	pending  map[attest.Digest]pending       // by statement, without receipt
 	messages map[attest.Digest]attest.Digest // message → statement, of the same
+	lacking  map[attest.Digest]attest.Digest // statement → release whose decision does not list it
+	unheard  map[attest.Digest]bool          // releases with a complaint that the log does not show
 }
 
 // pending is a statement without receipt.
@@ -73,7 +78,7 @@ func OpenSpool(dir string) (*Spool, error) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("spool %s is in use by another agent: %w; give each agent its own", dir, err), lock.Close())
 	}
-	s := &Spool{dir: dir, lock: lock, pending: map[attest.Digest]pending{}, messages: map[attest.Digest]attest.Digest{}}
+	s := &Spool{dir: dir, lock: lock, pending: map[attest.Digest]pending{}, messages: map[attest.Digest]attest.Digest{}, unheard: map[attest.Digest]bool{}, lacking: map[attest.Digest]attest.Digest{}}
 	if err := errors.Join(s.removeHalves(), s.each(s.load)); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening spool %s: %w", dir, err), lock.Close())
 	}
@@ -96,6 +101,9 @@ func (s *Spool) Close() error { return s.lock.Close() }
 
 // load reads what a release still owes.
 func (s *Spool) load(release attest.Digest) error {
+	if err := s.loadComplaint(release); err != nil {
+		return err
+	}
 	if answered, err := s.has(release, receiptFile); answered || err != nil {
 		return err
 	}

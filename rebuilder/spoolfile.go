@@ -102,6 +102,7 @@ func (s *Spool) removeHalves() error {
 func (s *Spool) remove(release attest.Digest) error {
 	s.mu.Lock()
 	maps.DeleteFunc(s.pending, func(_ attest.Digest, p pending) bool { return p.release == release })
+	maps.DeleteFunc(s.lacking, func(_, r attest.Digest) bool { return r == release })
 	s.mu.Unlock()
 	doomed := filepath.Join(s.dir, removedPrefix+release.String())
 	if err := os.Rename(s.path(release), doomed); err != nil {
