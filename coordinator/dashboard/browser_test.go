@@ -18,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/coordinator/dashboard"
 )
 
 // browser is a headless Chromium that is spoken to over its debugging pipe.
@@ -207,6 +208,7 @@ func TestLongPagesAreReadableInABrowser(t *testing.T) {
 	signed := h.signed("1.0", b, func(id attest.Digest) {
 		h.vote(id, 3, build(t, "else", "hello_1.0_amd64.deb", "hello-doc_1.0_all.deb"))
 	})
+	h.complain(signed.ID, 3, decode[dashboard.Release](h, "/api/v1/releases/"+signed.ID.String()).Decision.Digest, b)
 	waiting := h.open("age", "1.2.1")
 	h.vote(waiting.ID, 0, b)
 	h.report(waiting.ID, 1, attest.BuildFailed)

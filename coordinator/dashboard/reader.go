@@ -30,6 +30,9 @@ type Reader interface {
 	// Anchor returns the entry of a release's decision in another log;
 	// ErrNotFound if there is none.
 	Anchor(ctx context.Context, release attest.Digest) (*coordinator.Anchor, error)
+	// Complaints returns the complaints about a release's decision that the log
+	// shows, in the log's order.
+	Complaints(ctx context.Context, release attest.Digest) ([]coordinator.ComplaintView, error)
 	// Checkpoint returns the newest published checkpoint, a signed note.
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// Tile returns a tile's bytes, exactly as wide as asked for, if the

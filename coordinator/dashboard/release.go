@@ -62,6 +62,7 @@ type Release struct {
 	Artifacts    []Artifact  `json:"artifacts,omitzero"`
 	Decision     *DecisionOf `json:"decision,omitzero"`
 	Anchor       *AnchorOf   `json:"anchor,omitzero"`
+	Complaints   []Complaint `json:"complaints,omitzero"`
 	Evidence     string      `json:"evidence,omitzero"` // URL of the bundle
 	Attempted    []Summary   `json:"otherAttempts,omitzero"`
 	Columns      []string    `json:"-"` // artifacts in the vote matrix
@@ -149,6 +150,9 @@ func (b *Board) release(r *http.Request) (any, error) {
 		}
 		out.Ground = string(attest.GroundQuorum)
 		if out.Anchor, err = b.anchorOf(r.Context(), id); err != nil {
+			return nil, err
+		}
+		if out.Complaints, err = b.complaintsOf(r.Context(), id); err != nil {
 			return nil, err
 		}
 	}
