@@ -35,5 +35,18 @@
 //	…
 //	at, by, err := witnesses.Time(signed)
 //
+// # What the entries say
+//
+// A [Follower] reads a log from its first entry on and knows what it says: what
+// was opened, decided and withdrawn, which file name has which content, which
+// policies are in force. It starts with a pinned policy and believes what follows
+// from it; what does not is named and changes nothing.
+//
+//	f := translog.NewFollower(pinned)
+//	facts, err := f.Append(entries)
+//	…
+//	err = f.Advance(checkpoint)
+//	release, known := f.Release(id)
+//
 // The package is pure: bytes in, values out.
 package translog
