@@ -36,7 +36,8 @@ What the checks of other tools prove, and what they do not, says the README that
 writes. No file is replaced unless --force is given.`,
 		Example: `  reprosign evidence extract hello.evidence.json --dir hello.evidence --trust policy.json
   cosign verify-blob-attestation --bundle hello.evidence/decision.sigstore.json \
-    --trusted-root hello.evidence/trusted_root.json --key signer.pub hello_2.10-3_amd64.deb`,
+    --trusted-root trust/trusted_root.json --key trust/statement-SIGNER.pub \
+    --type https://slsa.dev/verification_summary/v1 hello_2.10-3_amd64.deb`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.do(func(_ context.Context, args []string) error {
 			b, err := readBundle(args[0])

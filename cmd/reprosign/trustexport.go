@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"slices"
-	"strings"
 	"text/template"
 
 	"github.com/spf13/cobra"
@@ -203,13 +202,13 @@ func (x *export) readme(signers, suites []string) ([]byte, error) {
 		Serial          uint64
 		Digest          attest.Digest
 		Expires         attest.Time
-		Witnesses       string
-		Quorum, Of      int
+		Witnesses       []string
+		Quorum          int
 		Independent     bool
 		Signer, Keyring string
 	}{
 		Origin: x.policy.Log.Origin, Serial: x.policy.Serial, Digest: x.policy.Digest, Expires: x.policy.Expires,
-		Witnesses: strings.Join(names, ", "), Quorum: x.witnesses.Quorum, Of: len(names),
+		Witnesses: names, Quorum: x.witnesses.Quorum,
 		Independent: x.witnesses.Independent(x.policy.Log.Operator),
 		Signer:      first(signers, "statement-SIGNER.pub"), Keyring: first(suites, "SUITE.pgp"),
 	})
