@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -86,6 +87,17 @@ type tap struct {
 
 	handle chan func(context.Context, []bus.Message) error
 	signs  atomic.Pointer[bus.SignRequest] // the last one
+	omits  atomic.Pointer[attest.Digest]   // a statement that no signer is told of
+}
+
+// Decide passes the request on, as a coordinator that cheats would.
+func (b *tap) Decide(ctx context.Context, q bus.DecideRequest) (bus.DecideReply, error) {
+	if omitted := b.omits.Load(); omitted != nil {
+		for i := range q.Cases {
+			q.Cases[i].Votes = slices.DeleteFunc(slices.Clone(q.Cases[i].Votes), func(e *attest.Envelope) bool { return e.Digest() == *omitted })
+		}
+	}
+	return b.Conn.Decide(ctx, q)
 }
 
 // Sign passes the request on and keeps it, for tests that repeat it.
