@@ -90,7 +90,7 @@ func benchFront(ctx context.Context, t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(f.add)} //nolint:gosec // its clients are ours
+	server := &http.Server{Handler: http.HandlerFunc(f.add)}
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Serve(listener) })
 	running.Go(func() { _ = f.seq.Run(ctx) })

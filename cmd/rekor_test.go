@@ -91,7 +91,7 @@ func (r *rekor) start(t *testing.T, address string, o rekorOptions) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	r.cmd = exec.Command(r.program, append([]string{ //nolint:gosec // the tool that go.peers.mod pins
+	r.cmd = exec.Command(r.program, append([]string{
 		"serve", "--http-address", host, "--http-port", port, "--grpc-address", host, "--grpc-port", grpc,
 		"--http-metrics-port", metrics, "--hostname", rekorOrigin, "--storage-dir", r.path("log"), "--signer-filepath", r.path("key.pem"),
 	}, o...)...)

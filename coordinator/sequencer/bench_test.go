@@ -186,12 +186,12 @@ func (s *scale) measure() {
 	}))
 	s.size += appended
 	report("inclusion proof", s.timed(often, func(ctx context.Context) error {
-		_, err := s.q.Prove(ctx, rand.N(size), size) //nolint:gosec // any entry
+		_, err := s.q.Prove(ctx, rand.N(size), size)
 		return err
 	}))
 	tile := func(level int) func(context.Context) error {
 		return func(ctx context.Context) error {
-			n := rand.N(size >> translog.TileHeight) //nolint:gosec // any tile
+			n := rand.N(size >> translog.TileHeight)
 			_, err := s.r.Tile(ctx, tlog.Tile{H: translog.TileHeight, L: level, N: n, W: translog.TileWidth})
 			return err
 		}
