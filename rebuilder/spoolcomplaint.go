@@ -160,12 +160,9 @@ func (s *Spool) PutComplaint(release attest.Digest, q bus.ComplainRequest) error
 // Complaint returns the complaint about a release, fs.ErrNotExist if there is none.
 func (s *Spool) Complaint(release attest.Digest) (bus.ComplainRequest, error) {
 	return read(s, release, complaintFile, func(data []byte) (bus.ComplainRequest, error) {
-		var q bus.ComplainRequest
-		if err := attest.UnmarshalStrict(data, bus.MaxRequest, &q); err != nil {
+		q, err := bus.DecodeComplaint(data)
+		if err != nil {
 			return q, err
-		}
-		if q.Complaint == nil || q.Receipt == nil || q.Statement == nil {
-			return q, errors.New("it lacks an envelope")
 		}
 		c, err := attest.ParseComplaint(q.Complaint.Payload)
 		if err == nil && c.Release != release {

@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) evidenceCommand() *cobra.Command {
-	return group("evidence", "Look into evidence bundles", a.evidenceShowCommand(), a.evidenceExtractCommand(), a.evidenceAnchorCommand())
+	return group("evidence", "Look into evidence bundles", a.evidenceShowCommand(), a.evidenceExtractCommand(), a.evidenceAnchorCommand(), a.evidenceComplaintCommand())
 }
 
 func (a *app) evidenceShowCommand() *cobra.Command {

@@ -100,6 +100,28 @@ func (w *world) write(t testing.TB, dir string) {
 	}
 	data, err = late.Encode()
 	put("seen-late.evidence.json", data, err)
+	// A decision that leaves out a counted vote, and complaints about it and another.
+	hidden := evidencetest.New(t, evidencetest.Options{Votes: func(tb testing.TB, r *evidencetest.Release) []*attest.Envelope {
+		tb.Helper()
+		return []*attest.Envelope{r.Vote(tb, r.World.Rebuilders[0], r.Artifacts), r.Vote(tb, r.World.Rebuilders[1], r.Artifacts)}
+	}}).Release(t, 1)
+	data, err = hidden.Bundle(t).Encode()
+	put("hidden.evidence.json", data, err)
+	putEnvelope("hidden-trust.json", hidden.World.Envelope)
+	other := append(attest.Artifacts{}, hidden.Artifacts...)
+	other[0].SHA256 = attest.SHA256([]byte("something else"))
+	for name, set := range map[string]attest.Artifacts{"complaint": hidden.Artifacts, "dissent": other} {
+		key := hidden.World.Rebuilders[2]
+		q := bus.ComplainRequest{Statement: hidden.Vote(t, key, set)}
+		q.Complaint, q.Receipt = hidden.Complain(t, key, q.Statement)
+		data, err = attest.MarshalCanonical(q)
+		put(name+".json", data, err)
+	}
+	q := bus.ComplainRequest{Statement: w.first.Votes[2]}
+	q.Complaint, q.Receipt = w.first.Complain(t, w.Rebuilders[2], q.Statement)
+	data, err = attest.MarshalCanonical(q)
+	put("unfounded.json", data, err)
+
 	// Another log holds both decisions.
 	rekor := &evidencetest.Log{Key: evidencetest.Ed25519Key(t, "log", "rekor.example.org")}
 	for name, r := range map[string]*evidencetest.Release{"hello": w.first, "seen": seen} {

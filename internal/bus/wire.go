@@ -42,6 +42,19 @@ func DecodeVote(data []byte) (Vote, error) {
 	return v, nil
 }
 
+// DecodeComplaint reads a complaint with its proof, as an agent keeps it. It
+// verifies nothing beyond the form.
+func DecodeComplaint(data []byte) (ComplainRequest, error) {
+	var q ComplainRequest
+	if err := decode(data, MaxRequest, &q); err != nil {
+		return ComplainRequest{}, err
+	}
+	if q.Complaint == nil || q.Receipt == nil || q.Statement == nil {
+		return ComplainRequest{}, Errorf(KindInvalid, "complaint, receipt or statement is missing")
+	}
+	return q, nil
+}
+
 func splitAddresses(list string) []string {
 	addresses := strings.Split(list, ",")
 	for i, a := range addresses {
