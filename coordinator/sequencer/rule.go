@@ -57,18 +57,35 @@ func (s *Sequencer) rule(ctx context.Context) (rule, error) {
 	return rule{key: s.key, set: translog.WitnessesOf(newest.Witnesses)}, nil
 }
 
-// openStored opens a stored checkpoint, which may be of an earlier policy's key.
-func (s *Sequencer) openStored(note []byte) (translog.Checkpoint, error) {
+// openStored opens a stored checkpoint, which may be of an earlier policy's
+// key. The policy that is pinned here may be newer than that; for what the
+// database itself has signed, the policies that it holds will do.
+func (s *Sequencer) openStored(ctx context.Context, note []byte) (translog.Checkpoint, error) {
 	c, err := translog.OpenCheckpoint(note, s.key.VerifierKey)
-	if err == nil || s.trust == nil {
-		return c, err
+	unknown := fmt.Errorf("%w: newest checkpoint: %w", coordinator.ErrForked, err)
+	switch {
+	case err == nil:
+		return c, nil
+	case s.trust == nil:
+		return translog.Checkpoint{}, unknown
+	}
+	stored, err := s.store.Policies(ctx, 0)
+	if err != nil {
+		return translog.Checkpoint{}, err
 	}
 	for _, v := range s.trust.Since(0) {
-		if c, err := translog.OpenCheckpoint(note, v.Log.Key); err == nil {
+		stored = append(stored, v.Envelope)
+	}
+	for _, e := range stored {
+		p, parseErr := policy.Parse(e.Payload)
+		if parseErr != nil {
+			continue
+		}
+		if c, err := translog.OpenCheckpoint(note, p.Log.Key); err == nil {
 			return c, nil
 		}
 	}
-	return translog.Checkpoint{}, err
+	return translog.Checkpoint{}, unknown
 }
 
 // confirm judges a decision by the witnesses' time (coordinator.Seen).

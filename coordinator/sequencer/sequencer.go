@@ -307,9 +307,9 @@ func (s *Sequencer) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.openStored(note)
+	c, err := s.openStored(ctx, note)
 	if err != nil {
-		return fmt.Errorf("%w: newest checkpoint: %w", coordinator.ErrForked, err)
+		return err
 	}
 	if c.Size != stored.Size || c.Root != stored.Root {
 		return fmt.Errorf("%w: checkpoint of size %d is stored under size %d", coordinator.ErrForked, c.Size, stored.Size)

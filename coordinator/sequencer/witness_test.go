@@ -679,25 +679,30 @@ func logLine(note []byte) []byte {
 type policies struct {
 	sequencer.Store
 
-	newer []*attest.Envelope
+	all []*attest.Envelope // by serial
 }
 
 func (p *policies) Policies(_ context.Context, after uint64) ([]*attest.Envelope, error) {
-	if after > 1 {
-		return nil, nil
-	}
-	return p.newer, nil
+	return p.all[min(int(after), len(p.all)):], nil
 }
 
 func TestANewPolicyChangesTheLogsKeyItsOriginAndItsWitnesses(t *testing.T) {
-	for _, test := range []struct{ name, origin string }{{"next key, same origin", evidencetest.Origin}, {"next log", "log2.example.org"}} {
+	for _, test := range []struct {
+		name, origin string
+		pinned       bool
+	}{
+		{"next key, same origin", evidencetest.Origin, false},
+		{"next log", "log2.example.org", false},
+		{"next log, pinned", "log2.example.org", true},
+	} {
 		t.Run(test.name, func(t *testing.T) {
+			pinned := test.pinned
 			next := evidencetest.Ed25519Key(t, "the next log key of", test.origin)
 			w := newWatched(t, 0)
 			key := evidencetest.WitnessKey(t, "late.example.net")
 			late := w.serve(t, key, next)
 			writer := openWriter(t, w.dsn)
-			p := &policies{Store: writer}
+			p := &policies{Store: writer, all: []*attest.Envelope{w.Envelope}}
 			q, err := sequencer.Open(sequencer.Config{
 				Store: p, Key: w.Log.Key, Trust: w.trust, Witnesses: w.endpoints,
 				KeyOf: func(want attest.VerifierKey) (attest.SigningKey, error) {
@@ -717,8 +722,15 @@ func TestANewPolicyChangesTheLogsKeyItsOriginAndItsWitnesses(t *testing.T) {
 			second.Serial, second.Previous = 2, first.Digest
 			second.Log = policy.Log{Key: next.VerifierKey, Origin: test.origin, Operator: "log-operator"}
 			second.Witnesses = policy.Witnesses{Quorum: 1, Keys: []policy.Witness{{Key: key.VerifierKey, Operator: "late"}}}
-			p.newer = []*attest.Envelope{w.Seal(t, second)}
+			p.all = append(p.all, w.Seal(t, second))
 			add(t, c, "the entry of the policy", 1)
+			if pinned {
+				// A process that is started with the new policy, before anything came under a checkpoint of it.
+				w.trust, err = policy.Pin(p.all[1])
+				must(t, err)
+				q, err = sequencer.Open(sequencer.Config{Store: p, Key: next, Trust: w.trust, Witnesses: w.endpoints})
+				must(t, err)
+			}
 			drain(t, q)
 			if serial := w.trust.Newest().Serial; serial != 2 {
 				t.Fatalf("policy %d is in force", serial)
