@@ -198,6 +198,10 @@ func (s *scale) measure() {
 	}
 	report("full tile of hashes", s.timed(often, tile(0)))
 	report("full entry bundle", s.timed(often, tile(translog.EntriesLevel)))
+	report("1,000 entries for a follower", s.timed(often/5, func(ctx context.Context) error {
+		_, _, err := s.w.LogEntries(ctx, rand.N(size-999), 1000, 1<<20)
+		return err
+	}))
 	report("partial tile at the edge", s.timed(often, func(ctx context.Context) error {
 		_, err := s.r.Tile(ctx, tlog.Tile{H: translog.TileHeight, L: 0, N: size >> translog.TileHeight, W: int(size%translog.TileWidth) + 1})
 		return err
