@@ -30,6 +30,9 @@ type Release struct {
 	Withdrawn bool
 	// Equivocators names a rebuilder of each operator that voted for two sets.
 	Equivocators []string
+	// Complainants are the rebuilders that miss a statement of theirs in the
+	// decision. Whether they are right is for policy.Dispute to judge.
+	Complainants []string
 	// Refused says why a decision in the log about the release does not count.
 	Refused string
 }
@@ -57,7 +60,7 @@ func (f *Follower) Release(id attest.Digest) (Release, bool) {
 		Index: r.opened, Request: r.request, Policy: x.versions[r.version], Attempt: int(r.attempt),
 		Publisher: x.words[r.publisher], Suite: x.words[r.suite], Source: x.words[r.source],
 		Decision: x.decisionOf(r), Withdrawn: withdrawn && int(r.attempt) >= attempt,
-		Equivocators: slices.Clone(x.equivocators[id]), Refused: x.refused[id],
+		Equivocators: slices.Clone(x.equivocators[id]), Complainants: slices.Clone(x.complainants[id]), Refused: x.refused[id],
 	}, true
 }
 

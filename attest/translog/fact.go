@@ -13,8 +13,7 @@ const MaxFact = attest.MaxEnvelope + 64<<10
 // Kind says what an entry is about.
 type Kind string
 
-// The kinds of entries. Those of records are the records' own: policy,
-// withdrawal, equivocation and whatever [attest.RecordKind] knows beside.
+// The kinds of entries. Those of records are the records' own.
 const (
 	KindOpening      Kind = "opening"
 	KindDecision     Kind = "decision"
@@ -22,6 +21,7 @@ const (
 	KindPolicy            = Kind(attest.RecordPolicy)
 	KindWithdrawal        = Kind(attest.RecordWithdrawal)
 	KindEquivocation      = Kind(attest.RecordEquivocation)
+	KindComplaint         = Kind(attest.RecordComplaint)
 	// KindForeign are entries that are no statement of a party of the policies.
 	KindForeign Kind = "foreign"
 )
@@ -83,8 +83,8 @@ type SignaturesFact struct {
 type RecordFact struct {
 	Bodies  []attest.Digest `json:"bodies"`
 	Release attest.Digest   `json:"release,omitzero"`
-	// By names the author of a withdrawal, or a rebuilder of the operator that
-	// equivocated.
+	// By names the author of a withdrawal or a complaint, or a rebuilder of the
+	// operator that equivocated.
 	By     string           `json:"by,omitzero"`
 	Policy *attest.Envelope `json:"policy,omitzero"`
 	// Contradicts says that the admins signed another policy with this one's serial.

@@ -74,6 +74,13 @@ func TestFollowerKnowsWhatTheLogSays(t *testing.T) {
 	hello, other := w.Open(t, evidencetest.Suite, "hello-2", 2), w.Open(t, evidencetest.Suite, "other", 1)
 	w.Log.Record(t, attest.RecordEquivocation, w.Coordinator, propose(t, w, hello, 1, "x"), propose(t, w, hello, 1, "y"))
 	w.Withdraw(t, other.ID)
+	complaint, err := attest.Complaint{
+		Rebuilder: "rebuilder-1", Release: r.ID, Decision: r.Decision.Digest(), Statement: attest.Digest{2}, Receipt: attest.Digest{3}, Issued: evidencetest.Opened,
+	}.Seal(w.Rebuilders[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Log.Record(t, attest.RecordComplaint, w.Coordinator, complaint, r.Votes[1], r.Votes[0])
 	f, facts := follow(t, w)
 	for i, fact := range facts {
 		if fact.Problem != "" {
@@ -84,7 +91,8 @@ func TestFollowerKnowsWhatTheLogSays(t *testing.T) {
 	want := translog.Release{
 		Index: 1, Request: r.Request.Digest(), Policy: f.Chain().Newest(), Attempt: 1, Publisher: "publisher",
 		Suite: evidencetest.Suite, Source: evidencetest.Source,
-		Decision: &translog.Decided{Index: 2, Statement: r.Decision.Digest(), Release: r.ID, At: r.Decided().Decided, Ground: attest.GroundQuorum},
+		Complainants: []string{"rebuilder-1"},
+		Decision:     &translog.Decided{Index: 2, Statement: r.Decision.Digest(), Release: r.ID, At: r.Decided().Decided, Ground: attest.GroundQuorum},
 	}
 	if diff := cmp.Diff(want, got, samePolicy); diff != "" || !known {
 		t.Errorf("decided release (-want +got):\n%s", diff)
@@ -228,9 +236,10 @@ func TestForeignEntriesAreNamedAndChangeNothing(t *testing.T) {
 	stranger := evidencetest.P256Key(t, "stranger", "coordinator")
 	r := w.Release(t, 1)
 	o := w.Open(t, evidencetest.Suite, "hello", 2)
-	sealed := func(key attest.SigningKey, s interface {
+	type sealer interface {
 		Seal(key attest.SigningKey) (*attest.Envelope, error)
-	}) *attest.Envelope {
+	}
+	sealed := func(key attest.SigningKey, s sealer) *attest.Envelope {
 		e, err := s.Seal(key)
 		if err != nil {
 			t.Fatal(err)
@@ -239,6 +248,11 @@ func TestForeignEntriesAreNamedAndChangeNothing(t *testing.T) {
 	}
 	withdrawal := func(key attest.SigningKey, role attest.Role, release attest.Digest) *attest.Envelope {
 		return sealed(key, attest.Withdrawal{Role: role, By: key.Name(), Release: release, Reason: "so", At: evidencetest.Opened})
+	}
+	complaint := func(key attest.SigningKey, release attest.Digest) *attest.Envelope {
+		return sealed(key, attest.Complaint{
+			Rebuilder: key.Name(), Release: release, Decision: attest.Digest{1}, Statement: attest.Digest{2}, Receipt: attest.Digest{3}, Issued: evidencetest.Opened,
+		})
 	}
 	record := func(kind attest.RecordKind, bodies ...*attest.Envelope) func() {
 		return func() { w.Log.Record(t, kind, w.Coordinator, bodies...) }
@@ -315,6 +329,8 @@ func TestForeignEntriesAreNamedAndChangeNothing(t *testing.T) {
 		}, "not two votes"},
 		"an equivocation by a stranger": {record(attest.RecordEquivocation, x,
 			o.Vote(t, evidencetest.Ed25519Key(t, "thief", "rebuilder-1"), evidencetest.File(t, "a.deb", "y"))), "signature does not verify"},
+		"a complaint by nobody":                {record(attest.RecordComplaint, complaint(evidencetest.Ed25519Key(t, "thief", "rebuilder-1"), o.ID), x, y), "signature does not verify"},
+		"a complaint about nothing":            {record(attest.RecordComplaint, complaint(w.Rebuilders[0], attest.Digest{9}), x, y), "does not stand before it"},
 		"an equivocation logged by a stranger": {func() { w.Log.Record(t, attest.RecordEquivocation, stranger, x, y) }, "another key than the leaf's"},
 	} {
 		t.Run(name, func(t *testing.T) {

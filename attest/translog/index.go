@@ -26,6 +26,7 @@ type index struct {
 
 	withdrawn    map[attest.Digest]int // by request: the first attempt that is
 	equivocators map[attest.Digest][]string
+	complainants map[attest.Digest][]string
 	refused      map[attest.Digest]string
 	contradicted string // why nobody knows which policy is in force
 }
@@ -58,7 +59,7 @@ func newIndex() index {
 	return index{
 		wordOf: map[string]uint32{}, byID: map[attest.Digest]uint32{}, names: map[nameKey]owner{},
 		first: map[bytesKey]uint32{}, more: map[bytesKey][]uint32{},
-		withdrawn: map[attest.Digest]int{}, equivocators: map[attest.Digest][]string{}, refused: map[attest.Digest]string{},
+		withdrawn: map[attest.Digest]int{}, equivocators: map[attest.Digest][]string{}, complainants: map[attest.Digest][]string{}, refused: map[attest.Digest]string{},
 	}
 }
 
@@ -83,37 +84,46 @@ func (x *index) learn(chain *policy.Chain, at int64, fact *Fact) error {
 		return x.opened(chain, at, fact)
 	case KindDecision:
 		return x.decided(at, fact)
-	case KindForeign:
-		return errFact
 	case KindSignatures:
 		return nil
+	case KindForeign:
+		return errFact // it is foreign for a reason
+	case KindPolicy, KindWithdrawal, KindEquivocation, KindComplaint:
 	}
 	if fact.Record == nil {
 		return errFact
 	}
-	switch fact.Kind {
-	case KindPolicy:
-		if fact.Record.Policy == nil {
+	return x.recorded(chain, fact.Kind, fact.Record)
+}
+
+func (x *index) recorded(chain *policy.Chain, kind Kind, record *RecordFact) error {
+	if kind == KindPolicy {
+		if record.Policy == nil {
 			return errFact
 		}
 		before := chain.Newest()
-		if err := chain.Add(fact.Record.Policy); err != nil {
+		if err := chain.Add(record.Policy); err != nil {
 			return err
 		}
 		if chain.Newest() != before {
 			x.contradicted = "" // the admins have explained themselves
 		}
+		return nil
+	}
+	i, known := x.byID[record.Release]
+	if !known {
+		return errFact
+	}
+	switch r := &x.releases[i]; kind {
 	case KindWithdrawal:
-		i, known := x.byID[fact.Record.Release]
-		if !known {
-			return errFact
-		}
-		r := &x.releases[i]
 		if attempt, before := x.withdrawn[r.request]; !before || int(r.attempt) < attempt {
 			x.withdrawn[r.request] = int(r.attempt)
 		}
 	case KindEquivocation:
-		x.equivocators[fact.Record.Release] = append(x.equivocators[fact.Record.Release], fact.Record.By)
+		x.equivocators[r.id] = append(x.equivocators[r.id], record.By)
+	case KindComplaint:
+		x.complainants[r.id] = append(x.complainants[r.id], record.By)
+	case KindOpening, KindDecision, KindSignatures, KindPolicy, KindForeign:
 	}
 	return nil
 }

@@ -53,19 +53,13 @@ func makeLeaf(body attest.Digest, signature, spki []byte) []byte {
 // openLeaf returns what a leaf holds; every byte string that [makeLeaf] cannot
 // write is an error.
 func openLeaf(leaf []byte) (body attest.Digest, signature, spki []byte, err error) {
-	var parts [3][]byte
-	rest := leaf
-	for i, fixed := range []string{leafDigest, leafSignature, leafKey} {
-		before, after, ok := bytes.Cut(rest, []byte(fixed))
-		if !ok {
-			return body, nil, nil, malformed("leaf is no entry of an ECDSA P-256 signature")
-		}
-		if i > 0 {
-			parts[i-1] = before
-		}
-		rest = after
+	rest, begins := bytes.CutPrefix(leaf, []byte(leafDigest))
+	digest, rest, ok := bytes.Cut(rest, []byte(leafSignature))
+	content, rest, also := bytes.Cut(rest, []byte(leafKey))
+	if !begins || !ok || !also {
+		return body, nil, nil, malformed("leaf is no entry of an ECDSA P-256 signature")
 	}
-	parts[2] = bytes.TrimSuffix(rest, []byte(leafEnd))
+	parts := [3][]byte{digest, content, bytes.TrimSuffix(rest, []byte(leafEnd))}
 	var decoded [3][]byte
 	for i, p := range parts {
 		if decoded[i], err = base64.StdEncoding.Strict().DecodeString(string(p)); err != nil {

@@ -45,8 +45,10 @@ func (r *reader) record() error {
 		return r.withdrawal(bodies)
 	case attest.RecordEquivocation:
 		return r.equivocation(bodies)
+	case attest.RecordComplaint:
+		return r.complaint(bodies[0])
 	}
-	return nil
+	return problemf("record of a kind that this follower does not know: %s", record.Kind)
 }
 
 func (r *reader) policy(bodies []*attest.Envelope) error {
@@ -87,6 +89,28 @@ func (r *reader) withdrawal(bodies []*attest.Envelope) error {
 		return problemf("withdrawal by publisher %q of a release that another one requested", w.By)
 	}
 	r.fact.Record.Release, r.fact.Record.By = w.Release, w.By
+	return nil
+}
+
+// complaint reads a complaint, by the same policies. Receipt and statement
+// beside it are its proof, which is not a follower's to judge.
+func (r *reader) complaint(body *attest.Envelope) error {
+	c, err := attest.ParseComplaint(body.Payload)
+	if err != nil {
+		return problemf("%w", err)
+	}
+	release, known := r.f.Release(c.Release)
+	if !known {
+		return problemf("complaint about release %s, whose opening does not stand before it in the log", c.Release.Short())
+	}
+	_, err = attest.OpenComplaint(body, r.f.chain.Newest().RebuilderKey)
+	if err != nil {
+		_, err = attest.OpenComplaint(body, release.Policy.RebuilderKey)
+	}
+	if err != nil {
+		return problemf("%w", err)
+	}
+	r.fact.Record.Release, r.fact.Record.By = c.Release, c.Rebuilder
 	return nil
 }
 

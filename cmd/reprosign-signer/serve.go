@@ -95,7 +95,7 @@ func serve(ctx context.Context, s settings) error {
 		if err != nil {
 			return err
 		}
-		defer memory.Close() //nolint:errcheck // all is on disk
+		defer memory.Close()
 		following(memory.Ready)
 		service, err := signer.New(signer.Config{
 			Trust: trust, Ledger: memory, Key: statementKey, Certificates: certificates, Now: time.Now, Log: p.Log,

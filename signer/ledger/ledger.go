@@ -81,9 +81,7 @@ func Open(c Config) (*Ledger, error) {
 	}
 	if l.broken = checkForked(c.Directory); l.broken != nil {
 		l.halt(l.broken)
-		return l, nil
-	}
-	if err := l.load(); err != nil {
+	} else if err := l.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the signer's ledger %s: %w; remove it to read the log again from its first entry", path, err), l.Close())
 	}
 	return l, nil
@@ -149,32 +147,30 @@ func (l *Ledger) precede() error {
 // is waited out, since what has halted must go on saying so.
 func (l *Ledger) Run(ctx context.Context) error {
 	pause := firstPause
-	for {
+	for ctx.Err() == nil {
 		err := l.follow(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+		case err == nil:
+			pause = firstPause
 		case errors.Is(err, ErrForked):
 			l.log.ErrorContext(ctx, "halted until a person has looked", slog.Any("reason", err))
 			<-ctx.Done()
-			return nil
 		case l.isBroken() != nil:
 			return l.isBroken()
-		case err == nil:
-			pause = firstPause
-			continue
-		}
-		l.metrics.interruptions.Inc()
-		l.log.WarnContext(ctx, "log not followed, trying again", slog.Duration("pause", pause), slog.Any("reason", err))
-		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // spreads load, guards nothing
-		select {
-		case <-ctx.Done():
+		default:
+			l.metrics.interruptions.Inc()
+			l.log.WarnContext(ctx, "log not followed, trying again", slog.Duration("pause", pause), slog.Any("reason", err))
+			timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // spreads load, guards nothing
+			select {
+			case <-ctx.Done():
+			case <-timer.C:
+			}
 			timer.Stop()
-			return nil
-		case <-timer.C:
+			pause = min(2*pause, longPause)
 		}
-		pause = min(2*pause, longPause)
 	}
+	return nil
 }
 
 // follow waits for entries and takes them in.

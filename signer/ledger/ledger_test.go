@@ -213,7 +213,7 @@ func TestAFreshLedgerAndOneFromItsFileKnowTheSame(t *testing.T) {
 		err := l.Ask(t.Context(), 0, nil, func(v ledger.View) error {
 			for _, e := range w.Log.Entries {
 				r, _ := v.Release(e.Envelope.Digest())
-				roots = append(roots, r.Suite+r.Source+r.Refused+string(v.Root().String()))
+				roots = append(roots, r.Suite+r.Source+r.Refused+v.Root().String())
 			}
 			return nil
 		})
