@@ -1,6 +1,6 @@
 // Package anchor brings decisions into a second transparency log, a Rekor v2
 // server that somebody else runs, and keeps that log's proof with the evidence
-// (reference: Rekor v2; docs/spec/log.md, "Anchors").
+// (docs/spec/log.md, "Anchors").
 //
 // An anchor shows to those who watch that other log, and do not know ours, that
 // a decision was made. It is optional and comes afterwards: nothing that decides

@@ -226,7 +226,7 @@ func classed(err error) error {
 
 // tileReader reads the log's tiles; package tlog verifies them.
 type tileReader struct {
-	ctx context.Context //nolint:containedctx // the interface takes none, and it lives for one call
+	ctx context.Context // of the one call that it lives for: the interface takes none
 	*server
 }
 
