@@ -49,12 +49,12 @@ func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		w.metrics.requests.WithLabelValues(strconv.Itoa(http.StatusOK)).Inc()
 		rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		rw.Write(line)
+		_, _ = rw.Write(line)
 		return
 	}
 	for _, s := range statuses {
 		if errors.Is(err, s.refusal) {
-			if s.refusal == ErrInconsistent { // the log signed it, so it may be the proof of a fork
+			if s.status == http.StatusUnprocessableEntity { // the log signed it, so it may be the proof of a fork
 				w.log.ErrorContext(r.Context(), "checkpoint refused that does not continue its log", slog.String("request", string(body)), slog.Any("reason", err))
 			}
 			w.refuse(rw, r, s.status, err)
@@ -78,7 +78,7 @@ func (w *Witness) refuse(rw http.ResponseWriter, r *http.Request, status int, re
 	rw.Header().Set("Content-Type", kind)
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
 	rw.WriteHeader(status)
-	rw.Write([]byte(text)) //nolint:gosec // G705: plain text, and the type says so
+	_, _ = rw.Write([]byte(text))
 }
 
 func (w *Witness) serveNewest(rw http.ResponseWriter, r *http.Request) {
@@ -94,5 +94,5 @@ func (w *Witness) serveNewest(rw http.ResponseWriter, r *http.Request) {
 	}
 	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	rw.Header().Set("Cache-Control", "no-cache")
-	rw.Write(note)
+	_, _ = rw.Write(note)
 }

@@ -22,13 +22,14 @@ const (
 	unfinished = ".new"
 
 	fileMode = 0o644
+	dirMode  = 0o750
 )
 
 // Create makes a witness's directory, or makes an empty one its memory, for a
 // key that has cosigned nothing yet. A directory that belongs to a key already
 // is an error.
 func Create(dir string, key attest.VerifierKey) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return fmt.Errorf("creating the witness's memory: %w", err)
 	}
 	path := filepath.Join(dir, keyFile)
@@ -66,8 +67,7 @@ func openMemory(dir string, key attest.VerifierKey) (*memory, error) {
 		return nil, fmt.Errorf("opening the witness's memory: %w", err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("opening the witness's memory: %s is in use by another process: %w", dir, err)
+		return nil, errors.Join(fmt.Errorf("opening the witness's memory: %s is in use by another process: %w", dir, err), lock.Close())
 	}
 	return &memory{dir: dir, key: key, lock: lock}, nil
 }

@@ -137,7 +137,9 @@ func (deadly) Write([]byte) (int, error) {
 // spawn starts a witness as a process and returns its URL and what ends it.
 func spawn(t *testing.T, dir string, last int) (url string, end func()) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	self, err := os.Executable()
+	must(t, err)
+	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", childVariable, last, dir))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -160,7 +162,7 @@ func TestKilledBetweenRememberingAndAnsweringItRemembers(t *testing.T) {
 	if status, _, text := post(t, url, log.request(t, 0, 10)); status != http.StatusOK {
 		t.Fatalf("first: %d %s", status, text)
 	}
-	resp, err := http.Post(url+"/add-checkpoint", "", bytes.NewReader(log.request(t, 10, 12)))
+	resp, err := client.Post(url+"/add-checkpoint", "", bytes.NewReader(log.request(t, 10, 12)))
 	if err == nil {
 		resp.Body.Close()
 		t.Fatalf("the witness answered %d instead of dying", resp.StatusCode)
@@ -213,7 +215,7 @@ func TestKilledAtAnyMomentItRemembersWhatItAnswered(t *testing.T) {
 					close(killed)
 				}()
 			}
-			resp, err := http.Post(url+"/add-checkpoint", "", bytes.NewReader(log.request(t, old, size)))
+			resp, err := client.Post(url+"/add-checkpoint", "", bytes.NewReader(log.request(t, old, size)))
 			if err != nil {
 				break
 			}

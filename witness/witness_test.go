@@ -24,7 +24,10 @@ import (
 
 const origin = "log.example.org"
 
-var start = time.Unix(1_800_000_000, 0)
+var (
+	start  = time.Unix(1_800_000_000, 0)
+	client = &http.Client{Timeout: time.Minute}
+)
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -148,7 +151,7 @@ func (h *house) open(t testing.TB) {
 // post returns status, type and body.
 func post(t testing.TB, url string, body []byte) (int, string, string) {
 	t.Helper()
-	resp, err := http.Post(url+"/add-checkpoint", "", bytes.NewReader(body))
+	resp, err := client.Post(url+"/add-checkpoint", "", bytes.NewReader(body))
 	must(t, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -273,7 +276,7 @@ func TestOnlyKnownLogsAreHeard(t *testing.T) {
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), c.method, h.url+c.path, nil)
 		must(t, err)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		must(t, err)
 		resp.Body.Close()
 		if resp.StatusCode != c.status {
@@ -286,7 +289,7 @@ func TestMonitorsReadTheLastCheckpointOfEachLog(t *testing.T) {
 	log := newHistory(t, logKey(t, origin, 1), "writer", 5)
 	h := newHouse(t, log.key)
 	get := func(path string) (int, string) {
-		resp, err := http.Get(h.url + path)
+		resp, err := client.Get(h.url + path)
 		must(t, err)
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)

@@ -644,7 +644,10 @@ func TestAnOldCheckpointIsCosignedAgainAndProofsKeepTheFirstTime(t *testing.T) {
 		o.skew.Store(0)
 	}
 	// As if an hour had gone by: nobody in the note is known any more.
-	unread := w.open(t, older{writer, func(note []byte) []byte { return append(note[:bytes.Index(note, []byte("\n\n"))+2:len(note)], logLine(note)...) }})
+	unread := w.open(t, older{writer, func(note []byte) []byte {
+		text := note[: bytes.Index(note, []byte("\n\n"))+2 : len(note)]
+		return append(bytes.Clone(text), logLine(note)...)
+	}})
 	must(t, unread.Drain(t.Context()))
 	tree, renewed, err := writer.Checkpoint(t.Context())
 	must(t, err)
@@ -777,8 +780,12 @@ func TestALogKeyThatThePolicyDoesNotNameSignsNothing(t *testing.T) {
 
 func TestAddressesOfWitnessesAreChecked(t *testing.T) {
 	for _, at := range []sequencer.Endpoint{
-		{Name: "w", URL: ""}, {Name: "w", URL: "witness.example.net"}, {Name: "w", URL: "ftp://witness.example.net"},
-		{Name: "w", URL: "https://user:secret@witness.example.net"}, {Name: "w", URL: "https://w/?a=b"}, {Name: "", URL: "https://w"},
+		{Name: "w", URL: ""},
+		{Name: "w", URL: "witness.example.net"},
+		{Name: "w", URL: "ftp://witness.example.net"},
+		{Name: "w", URL: "https://user:secret@witness.example.net"},
+		{Name: "w", URL: "https://w/?a=b"},
+		{Name: "", URL: "https://w"},
 	} {
 		_, err := sequencer.Open(sequencer.Config{Key: logKey(t), Witnesses: []sequencer.Endpoint{at}})
 		if err == nil || strings.Contains(err.Error(), "secret") {
