@@ -101,7 +101,6 @@ type verification struct {
 	decided  []attest.Digest        // releases
 	mustShow map[attest.Digest]bool // releases with signatures
 	raised   []Alarm                // by the entries, not reported yet
-	halt     error
 }
 
 func (v *verification) found(alarms ...Alarm) {
@@ -185,18 +184,14 @@ func (v *verification) witnesses(context.Context) (string, error) {
 func (v *verification) tree(ctx context.Context) (string, error) {
 	t, w := v.log.Tree(v.report.Checkpoint), tower{log: v.log}
 	bundles := int64(0)
-	for n := int64(0); t.Width(n) > 0; n++ {
-		leaves, err := v.log.bundle(ctx, n, t.Width(n))
+	for ; t.Width(bundles) > 0; bundles++ {
+		leaves, err := v.log.bundle(ctx, bundles, t.Width(bundles))
 		if err != nil {
 			return "", err
 		}
 		if err := w.add(ctx, leaves); err != nil {
 			return "", err
 		}
-		if err := v.meaning(ctx, n*translog.TileWidth, leaves); err != nil {
-			return "", err
-		}
-		bundles++
 	}
 	if err := w.finish(ctx); err != nil {
 		return "", err
@@ -207,18 +202,45 @@ func (v *verification) tree(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d entries in %d bundles give the %d tiles that are served, and the signed root", w.edge.Size(), bundles, w.tiles), nil
 }
 
-// meaning reads what entries say. What halts it is told in the next step: the
-// tree may be whole all the same.
-func (v *verification) meaning(ctx context.Context, first int64, leaves [][]byte) error {
-	if v.halt != nil {
-		return nil //nolint:nilerr // told by the next step
+// entries reads the entries again, each of which is in the tree now, with their bodies.
+func (v *verification) entries(ctx context.Context) (string, error) {
+	t := v.log.Tree(v.report.Checkpoint)
+	for n := int64(0); t.Width(n) > 0; n++ {
+		leaves, err := t.Leaves(ctx, n)
+		if err != nil {
+			return "", err
+		}
+		if err := v.read(ctx, n*translog.TileWidth, leaves); err != nil {
+			v.foundOf(ForeignEntry, TwoPolicies, NewPolicy, Equivocation, Complaint)
+			if a, halted := v.auditor.halted(err); halted {
+				v.found(a)
+				return "", fmt.Errorf("entry %d of %d: %w", v.auditor.follower.Size(), v.report.Checkpoint.Size, err)
+			}
+			return "", err
+		}
 	}
+	v.foundOf(ForeignEntry, TwoPolicies, NewPolicy, Equivocation, Complaint)
+	v.report.Policy = v.auditor.follower.Chain().Newest().Serial
+	var counts []string
+	for kind, n := range v.kinds {
+		counts = append(counts, fmt.Sprintf("%d %s", n, kind))
+	}
+	slices.Sort(counts)
+	if len(counts) == 0 {
+		counts = []string{"none"}
+	}
+	return fmt.Sprintf("each has its body and means something under the policies, of which %d is the newest: %s",
+		v.report.Policy, strings.Join(counts, ", ")), nil
+}
+
+// read reads what some entries say.
+func (v *verification) read(ctx context.Context, first int64, leaves [][]byte) error {
 	entries, err := v.log.Entries(ctx, first, leaves)
 	if err != nil {
 		return err
 	}
 	facts, alarms, err := v.auditor.read(entries)
-	v.halt, v.raised = err, append(v.raised, alarms...)
+	v.raised = append(v.raised, alarms...)
 	for _, fact := range facts {
 		v.kinds[fact.Kind]++
 		switch {
@@ -230,28 +252,7 @@ func (v *verification) meaning(ctx context.Context, first int64, leaves [][]byte
 			v.report.Signatures += int64(fact.Signatures.Count)
 		}
 	}
-	return nil
-}
-
-func (v *verification) entries(context.Context) (string, error) {
-	v.foundOf(ForeignEntry, TwoPolicies, NewPolicy, Equivocation, Complaint)
-	v.report.Policy = v.auditor.follower.Chain().Newest().Serial
-	if v.halt != nil {
-		if a, ok := v.auditor.halted(v.halt); ok {
-			v.found(a)
-		}
-		return "", fmt.Errorf("entry %d of %d: %w", v.auditor.follower.Size(), v.report.Checkpoint.Size, v.halt)
-	}
-	var counts []string
-	for kind, n := range v.kinds {
-		counts = append(counts, fmt.Sprintf("%d %s", n, kind))
-	}
-	slices.Sort(counts)
-	if len(counts) == 0 {
-		counts = []string{"none"}
-	}
-	return fmt.Sprintf("each has its body and means something under the policies, of which %d is the newest: %s",
-		v.report.Policy, strings.Join(counts, ", ")), nil
+	return err
 }
 
 // decisions evaluates every decision again whose evidence is public.
