@@ -54,7 +54,6 @@ type warrant struct {
 	decision    attest.Decision
 	digest      attest.Digest // of the decision
 	logIndex    int64
-	origin      string
 	certificate Certificate
 	artifacts   []attest.Artifact
 	states      []attest.State
@@ -85,7 +84,7 @@ func (s *Signer) warrant(ctx context.Context, req bus.SignRequest) (*warrant, er
 	if err != nil {
 		return nil, err
 	}
-	w := &warrant{digest: req.Decision.Digest(), origin: r.version.Log.Origin, logIndex: req.Proof.Index}
+	w := &warrant{digest: req.Decision.Digest(), logIndex: req.Proof.Index}
 	if err := w.logged(req, r); err != nil {
 		return nil, err
 	}
@@ -189,7 +188,7 @@ func (s *Signer) execute(ctx context.Context, w *warrant) ([][]byte, error) {
 			signature, err := openpgp.SignState(w.certificate.Certificate, key.Signer(ctx, w.certificate.Key),
 				w.states[i], uint64(a.Size), a.SHA512, openpgp.Options{
 					Created:   w.first[i].At.Time(),
-					Notations: evidence.Notations(w.origin, w.first[i].Statement, w.first[i].Ground, a.SHA512),
+					Notations: evidence.Notations(w.first[i].Origin, w.first[i].Statement, w.first[i].Ground, a.SHA512),
 				})
 			if err != nil {
 				return fmt.Errorf("signing %s: %w", a.Name, err)

@@ -15,7 +15,8 @@ type decided struct {
 
 	digest attest.Digest
 	index  int64
-	used   bool // by a signature
+	origin string // of the log, by the decision's policy
+	used   bool   // by a signature
 }
 
 // decision verifies who decided, about what, and that the log holds it.
@@ -43,7 +44,7 @@ func (v *verifier) decision() (string, error) {
 	if v.report.Seen.Decision, v.report.Witnesses, err = v.witnessed(proof.Checkpoint); err != nil {
 		return "", err
 	}
-	v.own = decided{Decision: d, digest: v.bundle.Decision.Envelope.Digest(), index: proof.Index}
+	v.own = decided{Decision: d, digest: v.bundle.Decision.Envelope.Digest(), index: proof.Index, origin: v.report.Origin}
 	v.report.Decision, v.report.decision, v.report.LogIndex = d, v.own.digest, proof.Index
 	v.report.TreeSize = v.bundle.Decision.Material.Entries[0].InclusionProof.TreeSize
 	return fmt.Sprintf("signer %s decided at %v: entry %d of %s, in a tree of %d%s",
@@ -91,7 +92,8 @@ func (v *verifier) verdict() (string, error) {
 
 // earlierDecisions verifies decisions from before, about whose artifacts
 // signatures existed. They are judged by the keys of their own policy if the
-// chain holds it, else by the release's.
+// chain holds it, else by the release's. The log may have got another origin
+// since; the tree went on, so they are proven in it as it is now.
 func (v *verifier) earlierDecisions() (string, error) {
 	for i, s := range v.bundle.Earlier {
 		if s.Envelope == nil {
@@ -118,7 +120,7 @@ func (v *verifier) earlierDecisions() (string, error) {
 		if i > 0 && v.earlier[i-1].index >= proof.Index {
 			return "", malformed("earlier decision at entry %d is out of order or there twice", proof.Index)
 		}
-		v.earlier = append(v.earlier, decided{Decision: d, digest: s.Envelope.Digest(), index: proof.Index})
+		v.earlier = append(v.earlier, decided{Decision: d, digest: s.Envelope.Digest(), index: proof.Index, origin: p.Log.Origin})
 	}
 	if len(v.earlier) == 0 {
 		return "none needed", nil

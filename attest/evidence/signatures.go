@@ -88,11 +88,11 @@ func (v *verifier) openSignature(s Signature) (signature, error) {
 	}
 	v.certificates[c].used = true
 	opened := signature{Signature: s, certificate: v.certificates[c].Certificate}
-	if v.own.explains(parsed, v.report.Origin, v.bundle.Artifacts[i]) {
+	if v.own.explains(parsed, v.bundle.Artifacts[i]) {
 		return opened, nil
 	}
 	for j := range v.earlier {
-		if v.earlier[j].explains(parsed, v.report.Origin, v.bundle.Artifacts[i]) {
+		if v.earlier[j].explains(parsed, v.bundle.Artifacts[i]) {
 			v.earlier[j].used = true
 			opened.reused = true
 			return opened, nil
@@ -104,7 +104,7 @@ func (v *verifier) openSignature(s Signature) (signature, error) {
 
 // explains reports whether a signature over a says exactly what this decision
 // makes it say.
-func (d *decided) explains(s *openpgp.Signature, origin string, a attest.Artifact) bool {
+func (d *decided) explains(s *openpgp.Signature, a attest.Artifact) bool {
 	return d.agreedOn(a) && attest.At(s.Created) == d.Decided &&
-		slices.Equal(s.Notations, Notations(origin, d.digest, d.Ground, a.SHA512))
+		slices.Equal(s.Notations, Notations(d.origin, d.digest, d.Ground, a.SHA512))
 }

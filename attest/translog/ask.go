@@ -44,6 +44,7 @@ type Decided struct {
 	Release   attest.Digest
 	At        attest.Time
 	Ground    attest.Ground
+	Origin    string // of the log, by the policy of the decision
 }
 
 // Release returns what the log says of a release; ok is false if its opening

@@ -92,7 +92,7 @@ func TestFollowerKnowsWhatTheLogSays(t *testing.T) {
 		Index: 1, Request: r.Request.Digest(), Policy: f.Chain().Newest(), Attempt: 1, Publisher: "publisher",
 		Suite: evidencetest.Suite, Source: evidencetest.Source,
 		Complainants: []string{"rebuilder-1"},
-		Decision:     &translog.Decided{Index: 2, Statement: r.Decision.Digest(), Release: r.ID, At: r.Decided().Decided, Ground: attest.GroundQuorum},
+		Decision:     &translog.Decided{Index: 2, Statement: r.Decision.Digest(), Release: r.ID, At: r.Decided().Decided, Ground: attest.GroundQuorum, Origin: evidencetest.Origin},
 	}
 	if diff := cmp.Diff(want, got, samePolicy); diff != "" || !known {
 		t.Errorf("decided release (-want +got):\n%s", diff)

@@ -192,5 +192,8 @@ func (x *index) decisionOf(r *entryRelease) *Decided {
 	if r.decided < 0 {
 		return nil
 	}
-	return &Decided{Index: r.decided, Statement: r.decision, Release: r.id, At: r.at, Ground: attest.Ground(x.words[r.ground])}
+	return &Decided{
+		Index: r.decided, Statement: r.decision, Release: r.id, At: r.at, Ground: attest.Ground(x.words[r.ground]),
+		Origin: x.versions[r.version].Log.Origin,
+	}
 }

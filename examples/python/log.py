@@ -112,6 +112,7 @@ class Decision:
     """A decision as a Sigstore bundle: verified, and in the log."""
 
     def __init__(self, value, policy, log, witnesses):
+        self.origin = policy.origin
         shape(value, "Sigstore bundle", ["dsseEnvelope", "mediaType", "verificationMaterial"])
         envelope = Envelope(value["dsseEnvelope"], "decision")
         self.value = read_decision(envelope)

@@ -90,7 +90,7 @@ def hashed_area(created, fingerprint, notations):
 class Signature:
     """One signature packet over an artifact; explained by a decision."""
 
-    def __init__(self, raw, key, fingerprint, artifact, origin, decisions):
+    def __init__(self, raw, key, fingerprint, artifact, decisions):
         need(0 < len(raw) <= 16384, "OpenPGP signature: its length")
         found = packets(raw)
         need(len(found) == 1 and found[0][0] == 2, "OpenPGP signature: not one signature")
@@ -107,7 +107,7 @@ class Signature:
             if (artifact["sha256"], artifact["sha512"]) not in [a[1:] for a in value["agreed"]]:
                 continue
             area = hashed_area(value["decided"], fingerprint, [
-                ("evidence@reprosign.github.io", f"{origin} {value['digest']}"),
+                ("evidence@reprosign.github.io", f"{d.origin} {value['digest']}"),
                 ("ground@reprosign.github.io", value["ground"]),
                 ("data-digest@reprosign.github.io", "sha512:" + artifact["sha512"]),
             ])

@@ -189,7 +189,7 @@ class Evidence:
             need(s["artifact"] in artifacts and s["certificate"] in keys, "signature: over no artifact, or by no certificate of this bundle")
             place.append((s["artifact"], s["certificate"]))
             raw = unbase64(s["signature"], "signature")
-            self.signatures.append(Signature(raw, keys[s["certificate"]], s["certificate"], artifacts[s["artifact"]], self.policy.origin, [self.decision, *self.earlier]))
+            self.signatures.append(Signature(raw, keys[s["certificate"]], s["certificate"], artifacts[s["artifact"]], [self.decision, *self.earlier]))
         need(place == sorted(set(place)), "signatures out of order, or two by one certificate")
         need({c for _, c in place} == set(keys), "an OpenPGP certificate signs nothing")
         need({s.decision for s in self.signatures} >= set(self.earlier), "an earlier decision is named by no signature")

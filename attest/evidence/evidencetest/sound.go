@@ -85,6 +85,7 @@ func Sounds() []Sound {
 			return build(tb, parts)
 		}},
 		{Name: "signatures made on an earlier decision", World: Options{Witnesses: 3}, Make: reused},
+		{Name: "signatures made when the log had another origin", World: Options{Witnesses: 3}, Make: renamed},
 		{Name: "witnessed", World: Options{Witnesses: 3}},
 		{Name: "witnesses that may be one operator and the log's", World: Options{Witnesses: 3, Change: func(p *policy.Policy) {
 			p.Witnesses.Keys[0].Operator = p.Log.Operator
@@ -137,6 +138,23 @@ func reused(tb testing.TB, w *World) *evidence.Bundle {
 	second.Signatures = first.Signatures
 	parts := second.Parts()
 	parts.Earlier = []evidence.Logged{{Envelope: first.Decision, Proof: first.DecisionProof}}
+	return build(tb, parts)
+}
+
+// renamed is the same where the log has got another origin and key meanwhile.
+func renamed(tb testing.TB, w *World) *evidence.Bundle {
+	tb.Helper()
+	first, before := w.Release(tb, 2), w.Envelope
+	w.Log.Key = Ed25519Key(tb, "log", "next.example.org")
+	next := w.Policy
+	next.Serial, next.Previous = 2, before.Digest()
+	next.Log.Key, next.Log.Origin = w.Log.Key.VerifierKey, w.Log.Key.Name()
+	w.Use(tb, w.Seal(tb, next))
+	second := w.Release(tb, 3)
+	second.Signatures = first.Signatures
+	parts := second.Parts()
+	parts.Policies = []*attest.Envelope{before, w.Envelope}
+	parts.Earlier = []evidence.Logged{{Envelope: first.Decision, Proof: w.Log.Prove(tb, first.DecisionIndex)}}
 	return build(tb, parts)
 }
 
