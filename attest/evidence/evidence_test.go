@@ -388,6 +388,12 @@ func FuzzBundleParseEncodeIsIdentityOrRefused(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data)
+	w := evidencetest.New(f, evidencetest.Options{Artifacts: 1, Witnesses: 2})
+	witnessed, err := w.Release(f, 1).Bundle(f).Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(witnessed)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := evidence.Parse(data)
 		if err != nil {
@@ -399,6 +405,7 @@ func FuzzBundleParseEncodeIsIdentityOrRefused(f *testing.F) {
 		}
 		// What parses may be verified, whatever it holds.
 		_, _ = evidence.Verify(b, evidence.Trust{Policy: r.World.Envelope})
+		_, _ = evidence.Verify(b, evidence.Trust{Policy: w.Envelope})
 	})
 }
 
