@@ -176,42 +176,33 @@ func (a *Agent) deliver(ctx context.Context) error {
 // recorded looks whether a record brings a complaint of ours into the log, with
 // all that shows that it is justified.
 func (a *Agent) recorded(e translog.Entry) error {
-	claimed, err := attest.ParseRecord(e.Envelope.Payload)
-	if err != nil || claimed.Kind != attest.RecordComplaint {
-		return nil //nolint:nilerr // not for an agent to judge
-	}
-	record, err := attest.OpenRecord(e.Envelope, a.Trust.Newest().CoordinatorKey)
-	if err != nil {
-		return nil //nolint:nilerr // nobody else takes it for a complaint either
-	}
-	brought := make([]*attest.Envelope, len(record.Bodies))
-	for i := range record.Bodies {
-		at := slices.IndexFunc(e.Bodies, func(b *attest.Envelope) bool { return record.Brings(i, b) })
-		if at < 0 {
-			return alarm("body %s of a complaint is missing", record.Bodies[i].Short())
-		}
-		brought[i] = e.Bodies[at]
-	}
-	c, err := attest.OpenComplaint(brought[0], func(name string) (attest.VerifierKey, error) {
-		if name != a.Name {
-			return attest.VerifierKey{}, errors.New("complaint of somebody else")
-		}
-		return a.Key.VerifierKey, nil
-	})
-	if err != nil || !a.Spool.complaining(c.Release) {
-		return nil //nolint:nilerr // somebody else's, of another agent of this rebuilder, or known
-	}
-	ours, err := a.Spool.Complaint(c.Release)
-	if err != nil {
-		return err
-	}
-	if c.Statement != ours.Statement.Digest() || brought[1].Digest() != c.Receipt || brought[2].Digest() != c.Statement {
+	unheard := a.Spool.Unheard()
+	if len(unheard) == 0 {
 		return nil
 	}
-	if err := a.Spool.Heard(c.Release, brought[0].Digest(), e.Index); err != nil {
-		return err
+	record, err := attest.OpenRecord(e.Envelope, a.Trust.Newest().CoordinatorKey)
+	if err != nil || record.Kind != attest.RecordComplaint {
+		return nil //nolint:nilerr // nobody takes it for a complaint
 	}
-	a.metrics.unheard.Set(float64(len(a.Spool.Unheard())))
-	a.Log.Warn("the log shows our complaint", slog.Any("release", c.Release), slog.Int64("entry", e.Index))
+	for _, release := range unheard {
+		ours, err := a.Spool.Complaint(release)
+		if err != nil {
+			return err
+		}
+		if !record.Brings(0, ours.Complaint) || !record.Brings(1, ours.Receipt) || !record.Brings(2, ours.Statement) {
+			continue
+		}
+		for i, d := range record.Bodies {
+			if !slices.ContainsFunc(e.Bodies, func(b *attest.Envelope) bool { return record.Brings(i, b) }) {
+				return alarm("body %s of our complaint is missing", d.Short())
+			}
+		}
+		if err := a.Spool.Heard(release, ours.Complaint.Digest(), e.Index); err != nil {
+			return err
+		}
+		a.metrics.unheard.Set(float64(len(unheard) - 1))
+		a.Log.Warn("the log shows our complaint", slog.Any("release", release), slog.Int64("entry", e.Index))
+		return nil
+	}
 	return nil
 }

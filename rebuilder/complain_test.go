@@ -398,3 +398,34 @@ func TestWitnessesThatThePolicyNamesMustHaveCosigned(t *testing.T) {
 	})
 	p.hasRead(t, h)
 }
+
+func TestALogThatAdminsReplaceIsReadFromItsFirstEntry(t *testing.T) {
+	h := newHouse(t, nil)
+	h.log(t, func(l *evidencetest.Log) {
+		for range 3 {
+			l.Record(t, attest.RecordPolicy, h.Coordinator, h.Envelope)
+		}
+	})
+	p := h.party(t).start(t)
+	p.hasRead(t, h)
+	o := h.sent(t)
+	h.push(t, h.receipt(t, digest(t, h.statement(t, o))))
+	eventually(t, "receipt", func() bool { return p.has(o, "receipt.json") })
+	decision := h.decision(t, o)
+	next := evidencetest.Ed25519Key(t, "log", "log-2.example.org")
+	h.mu.Lock()
+	h.policies = []*attest.Envelope{h.successor(t, func(p *policy.Policy) { p.Log.Origin, p.Log.Key = next.Name(), next.VerifierKey })}
+	h.mu.Unlock()
+	h.log(t, func(l *evidencetest.Log) {
+		*l = evidencetest.Log{Key: next}
+		l.Append(t, decision, h.Signer.VerifierKey)
+		for range 4 {
+			l.Record(t, attest.RecordPolicy, h.Coordinator, h.Envelope)
+		}
+	})
+	eventually(t, "complaint about the first entry", func() bool { return len(h.complained()) > 0 })
+	p.hasRead(t, h)
+	if p.log.has("level=ERROR", "honest log") || !p.log.has("names another log", "log=log-2.example.org") {
+		t.Error("a new log is taken for a fault of the old one")
+	}
+}

@@ -65,6 +65,7 @@ func (a *Agent) resume(ctx context.Context) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.metrics.read.Set(float64(kept.Size))
 	r := &reading{agent: a, kept: kept}
 	r.tree, err = resumeRange(kept.Size, kept.Edge)
 	return r, err
