@@ -3,6 +3,7 @@ package rebuilder_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -427,5 +428,46 @@ func TestALogThatAdminsReplaceIsReadFromItsFirstEntry(t *testing.T) {
 	p.hasRead(t, h)
 	if p.log.has("level=ERROR", "honest log") || !p.log.has("names another log", "log=log-2.example.org") {
 		t.Error("a new log is taken for a fault of the old one")
+	}
+}
+
+func TestEachAgentOfARebuilderComplainsAboutItsOwnStatementAlone(t *testing.T) {
+	h := newHouse(t, nil)
+	h.log(t, func(l *evidencetest.Log) { l.Record(t, attest.RecordPolicy, h.Coordinator, h.Envelope) })
+	o := h.order(t)
+	var agents []*party
+	var said []attest.Digest
+	for i := range 2 {
+		p := h.party(t)
+		spool := open(t, p.spool)
+		r := attest.Rebuild{
+			Release: o.release, Rebuilder: name, Outcome: attest.BuildFailed, Source: attest.SHA256([]byte("source")), Isolation: attest.IsolationUID,
+			Started: o.opening.Opened, Finished: o.opening.Opened + attest.Time(i), // so that they differ
+		}
+		e := seal(t, h.Rebuilders[0], r)
+		if err := errors.Join(spool.Start(o.release, o.Task), spool.Put(o.release, bus.Vote{Envelope: e}), spool.Close()); err != nil {
+			t.Fatal(err)
+		}
+		said = append(said, e.Digest())
+		h.mu.Lock()
+		h.answers[e.Digest()] = h.receipt(t, said...) // the second one names both
+		h.mu.Unlock()
+		p.Patience = moment
+		agents = append(agents, p.start(t))
+	}
+	for _, p := range agents {
+		p.hasRead(t, h)
+		eventually(t, "receipt", func() bool { return p.has(o, "receipt.json") })
+	}
+	h.decide(t, o, said[0])
+	eventually(t, "complaint", func() bool { return agents[1].has(o, "complaint.json") && len(h.complained()) > 0 })
+	agents[0].hasRead(t, h)
+	if agents[0].has(o, "complaint.json") {
+		t.Error("the agent whose statement is listed complains for the other one")
+	}
+	for _, q := range h.complained() {
+		if q.Statement.Digest() != said[1] {
+			t.Error("complaint about a statement that the decision lists")
+		}
 	}
 }
