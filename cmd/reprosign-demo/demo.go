@@ -30,6 +30,7 @@ type demo struct {
 	certificates map[string]*openpgp.Certificate // by suite
 	keys         keys
 	policy       *policy.Version
+	witnesses    []section // where the coordinator reaches them
 	busURL       string
 	dsnFile      string
 	face         string // address of the dashboard
@@ -128,7 +129,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	group.Go(func() error { return d.lookUpSources(ctx) })
 	group.Go(func() error {
 		for _, step := range []func(context.Context) error{
-			d.startHSM, d.holdCeremony, d.generateKeys, d.signPolicy, d.startCoordinator, d.startRest, d.connect,
+			d.startHSM, d.holdCeremony, d.generateKeys, d.signPolicy, d.startWitnesses, d.startCoordinator, d.startRest, d.connect,
 		} {
 			if err := step(ctx); err != nil {
 				return err

@@ -33,8 +33,8 @@ func (d *demo) configure(name, file string, settings section) (string, error) {
 	return path, nil
 }
 
-// serve starts a party and waits until it is of use. Health is the setting
-// that names the address where it says so.
+// serve starts a party and waits until it is of use. The program may be a
+// command of one. Health is the setting that names the address where it says so.
 func (d *demo) serve(ctx context.Context, name, program, health string, settings section) error {
 	address, err := freeAddress(ctx)
 	if err != nil {
@@ -45,7 +45,8 @@ func (d *demo) serve(ctx context.Context, name, program, health string, settings
 	if err != nil {
 		return err
 	}
-	p, err := d.supervisor.start(name, program, nil, "--config", file)
+	words := strings.Fields(program)
+	p, err := d.supervisor.start(name, words[0], nil, append(words[1:], "--config", file)...)
 	if err != nil {
 		return err
 	}
@@ -66,6 +67,7 @@ func (d *demo) startCoordinator(ctx context.Context) error {
 		"opening_key": d.place.party(coordinatorName, "opening.pem"),
 		"log_key":     d.place.party(coordinatorName, "log.pem"),
 		"nats":        section{"seed": d.place.party(coordinatorName, seedFile), "listen": bus},
+		"witnesses":   d.witnesses,
 	}); err != nil {
 		return err
 	}

@@ -19,7 +19,8 @@ const (
 	dashboardName   = "dashboard"
 	hsmName         = "softhsm"
 
-	logOrigin = "log.demo.reprosign.example"
+	logOrigin   = "log.demo.reprosign.example"
+	logOperator = "house"
 	// misconfigured is the rebuilder whose go command drops -trimpath.
 	misconfigured = "delta"
 )
@@ -95,6 +96,9 @@ func (d *demo) keysToMake() []keyToMake {
 	for _, name := range rebuilderNames {
 		list = append(list, keyToMake{name, "attestation.pem", "rebuilder", name})
 	}
+	for _, name := range witnessNames {
+		list = append(list, keyToMake{name, "witness.pem", "witness", witnessKey(name)})
+	}
 	for _, name := range append([]string{coordinatorName, signerName, publisherName}, rebuilderNames...) {
 		list = append(list, keyToMake{name, seedFile, natsKey, name})
 	}
@@ -146,12 +150,16 @@ func (d *demo) rules(now time.Time) policy.Policy {
 	p := policy.Policy{
 		Serial: 1, Issued: at, Expires: at.Add(policyLife),
 		Admins:       policy.Admins{Threshold: len(adminNames)},
-		Log:          policy.Log{Origin: logOrigin, Key: d.keys.verifier[logOrigin]},
+		Log:          policy.Log{Origin: logOrigin, Key: d.keys.verifier[logOrigin], Operator: logOperator},
+		Witnesses:    policy.Witnesses{Quorum: len(witnessNames)},
 		Coordinators: []policy.Party{{Key: d.keys.verifier[coordinatorName], NATS: d.keys.nats[coordinatorName]}},
 		Signers:      []policy.Party{{Key: d.keys.verifier[signerName], NATS: d.keys.nats[signerName]}},
 	}
 	for _, name := range adminNames {
 		p.Admins.Keys = append(p.Admins.Keys, d.keys.verifier[name])
+	}
+	for _, name := range witnessNames {
+		p.Witnesses.Keys = append(p.Witnesses.Keys, policy.Witness{Key: d.keys.verifier[witnessKey(name)], Operator: name})
 	}
 	publisher := policy.Publisher{Key: d.keys.verifier[publisherName], NATS: d.keys.nats[publisherName], Quota: quota}
 	for _, r := range d.releases {
