@@ -15,6 +15,10 @@ import (
 // that are not published yet: a checkpoint is on its way a moment later.
 const logPatience = 500 * time.Millisecond
 
+// recallTime bounds the whole look at the log. Who asked gives up not much later,
+// and must not have the device sign for nothing.
+const recallTime = 10 * time.Second
+
 // Ledger is what the signer needs of its memory of the log.
 type Ledger interface {
 	// Ask calls use with everything that was published before; see [ledger.Ledger.Ask].
@@ -37,6 +41,8 @@ type recollection struct {
 // recall asks the ledger. Whatever keeps it from answering keeps the signer
 // from deciding and signing.
 func (s *Signer) recall(ctx context.Context, ready func(ledger.View) bool, use func(ledger.View)) error {
+	ctx, cancel := context.WithTimeout(ctx, recallTime)
+	defer cancel()
 	err := s.ledger.Ask(ctx, logPatience, ready, func(v ledger.View) error {
 		use(v)
 		return nil

@@ -43,6 +43,9 @@ func newRelease(m *recollection, request, opening *attest.Envelope, at attest.Ti
 	if m.Withdrawn {
 		return nil, refusal(bus.KindDenied, "release %s was withdrawn, the log says", r.id.Short())
 	}
+	if m.Reopened {
+		return nil, refusal(bus.KindDenied, "release %s had expired: a later attempt at its request is in the log", r.id.Short())
+	}
 	if r.opening.Opened > at.Add(MaxClockSkew) {
 		return nil, refusal(bus.KindNotReady, "opening is from %v, which is in the future of the signer's clock (%v)", r.opening.Opened, at)
 	}

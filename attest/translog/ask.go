@@ -28,6 +28,9 @@ type Release struct {
 	Decision  *Decided // nil if there is none
 	// Withdrawn says that the release was, or an earlier attempt at its request.
 	Withdrawn bool
+	// Reopened says that a later attempt at its request was opened: the release
+	// had expired, its decision, if it has one, was seen too late by the witnesses.
+	Reopened bool
 	// Equivocators names a rebuilder of each operator that voted for two sets.
 	Equivocators []string
 	// Complainants are the rebuilders that miss a statement of theirs in the
@@ -61,6 +64,7 @@ func (f *Follower) Release(id attest.Digest) (Release, bool) {
 		Index: r.opened, Request: r.request, Policy: x.versions[r.version], Attempt: int(r.attempt),
 		Publisher: x.words[r.publisher], Suite: x.words[r.suite], Source: x.words[r.source],
 		Decision: x.decisionOf(r), Withdrawn: withdrawn && int(r.attempt) >= attempt,
+		Reopened:     x.isReopened(r),
 		Equivocators: slices.Clone(x.equivocators[id]), Complainants: slices.Clone(x.complainants[id]), Refused: x.refused[id],
 	}, true
 }
@@ -90,9 +94,13 @@ func (f *Follower) CheckName(suite, source, name string, sha256 attest.Digest) e
 	return fmt.Errorf("file name %s %w (log entry %d); publish it under another name or version", name, why, x.releases[o.release].decided)
 }
 
+func (x *index) isReopened(r *entryRelease) bool { return x.reopened[r.request] > int(r.attempt) }
+
 // FirstDecision returns the first decision in the log about some bytes, by
 // their SHA-512, in a suite that signs artifacts with the certificate: the one
-// that fixes what their one signature by it says.
+// that fixes what their one signature by it says. A decision counts also if its
+// release was withdrawn since, for it may have been signed before; it does not if
+// the release was opened again, unless the log says that it was signed.
 func (f *Follower) FirstDecision(sha512 attest.Digest512, certificate string) (Decided, bool) {
 	x := &f.index
 	key := keyOfBytes(sha512)
@@ -102,6 +110,9 @@ func (f *Follower) FirstDecision(sha512 attest.Digest512, certificate string) (D
 	}
 	for _, i := range append([]uint32{first}, x.more[key]...) {
 		r := &x.releases[i]
+		if x.isReopened(r) && !r.signed {
+			continue
+		}
 		suite, err := x.versions[r.version].Suite(x.words[r.suite])
 		if err == nil && suite.MaySign(certificate) == nil {
 			return *x.decisionOf(r), true

@@ -132,9 +132,9 @@ func TestAFileNameIsItsFirstContentsAndItsFirstSourcesForEver(t *testing.T) {
 	w := evidencetest.New(t, evidencetest.Options{})
 	first := evidencetest.File(t, "a.deb", "first")
 	w.Open(t, evidencetest.Suite, "hello", 1).Decide(t, w, first)
-	again := w.Open(t, evidencetest.Suite, "hello", 2)
+	again := w.Open(t, evidencetest.Suite, "hello", 1)
 	_, index := again.Decide(t, w, first) // the same bytes from the same source may be shared
-	content := w.Open(t, evidencetest.Suite, "hello", 3)
+	content := w.Open(t, evidencetest.Suite, "hello", 1)
 	content.Decide(t, w, evidencetest.File(t, "a.deb", "second"), evidencetest.File(t, "b.deb", "free"))
 	moved := w.Open(t, evidencetest.Suite, "other", 1)
 	moved.Decide(t, w, first)
@@ -165,6 +165,37 @@ func TestAFileNameIsItsFirstContentsAndItsFirstSourcesForEver(t *testing.T) {
 	}
 	if d, ok := f.FirstDecision(first.SHA512, w.Certificate.Fingerprint()); !ok || d.Index != 1 {
 		t.Errorf("first decision about the bytes: %+v", d)
+	}
+}
+
+func TestADecisionOfAReleaseThatWasOpenedAgainCountsOnlyIfItWasSigned(t *testing.T) {
+	for _, signed := range []bool{false, true} {
+		w := evidencetest.New(t, evidencetest.Options{})
+		file := evidencetest.File(t, "a.deb", "x")
+		first := w.Open(t, evidencetest.Suite, "hello", 1)
+		decision, at := first.Decide(t, w, file)
+		if signed {
+			made, err := attest.SignaturesMade{
+				Signer: w.Signer.Name(), Release: first.ID, Decision: decision.Digest(), LogIndex: at, Certificate: w.Certificate.Fingerprint(),
+				Kind: attest.DetachedBinary, Signatures: []attest.ArtifactSignature{{Artifact: "a.deb", SHA512: file.SHA512, Signature: attest.Digest{1}}},
+			}.Seal(w.Signer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Log.Append(t, made, w.Signer.VerifierKey)
+		}
+		_, later := w.Open(t, evidencetest.Suite, "hello", 2).Decide(t, w, file)
+		want := later
+		if signed {
+			want = at
+		}
+		f, _ := follow(t, w)
+		if d, ok := f.FirstDecision(file.SHA512, w.Certificate.Fingerprint()); !ok || d.Index != want {
+			t.Errorf("signed %t: first decision at entry %d, %t; want entry %d", signed, d.Index, ok, want)
+		}
+		if r, _ := f.Release(first.ID); !r.Reopened {
+			t.Errorf("signed %t: the first attempt does not count as opened again", signed)
+		}
 	}
 }
 
@@ -324,7 +355,7 @@ func TestForeignEntriesAreNamedAndChangeNothing(t *testing.T) {
 		"a vote as withdrawal":             {record(attest.RecordWithdrawal, x), "parsing withdrawal"},
 		"an equivocation of two operators": {record(attest.RecordEquivocation, x, propose(t, w, o, 1, "y")), "not two votes of one operator"},
 		"an equivocation in two releases": {func() {
-			other := w.Open(t, evidencetest.Suite, "hello", 3)
+			other := w.Open(t, evidencetest.Suite, "hello-3", 1)
 			w.Log.Record(t, attest.RecordEquivocation, w.Coordinator, x, propose(t, w, other, 0, "y"))
 		}, "not two votes"},
 		"an equivocation by a stranger": {record(attest.RecordEquivocation, x,

@@ -25,6 +25,7 @@ type index struct {
 	more  map[bytesKey][]uint32
 
 	withdrawn    map[attest.Digest]int // by request: the first attempt that is
+	reopened     map[attest.Digest]int // by request: the last attempt, if not the first
 	equivocators map[attest.Digest][]string
 	complainants map[attest.Digest][]string
 	refused      map[attest.Digest]string
@@ -40,6 +41,7 @@ type entryRelease struct {
 	publisher, suite, source uint32
 	ground                   uint32
 	attempt                  int32
+	signed                   bool
 }
 
 // nameKey is the SHA-256 of suite and name.
@@ -59,7 +61,7 @@ func newIndex() index {
 	return index{
 		wordOf: map[string]uint32{}, byID: map[attest.Digest]uint32{}, names: map[nameKey]owner{},
 		first: map[bytesKey]uint32{}, more: map[bytesKey][]uint32{},
-		withdrawn: map[attest.Digest]int{}, equivocators: map[attest.Digest][]string{}, complainants: map[attest.Digest][]string{}, refused: map[attest.Digest]string{},
+		withdrawn: map[attest.Digest]int{}, reopened: map[attest.Digest]int{}, equivocators: map[attest.Digest][]string{}, complainants: map[attest.Digest][]string{}, refused: map[attest.Digest]string{},
 	}
 }
 
@@ -85,7 +87,7 @@ func (x *index) learn(chain *policy.Chain, at int64, fact *Fact) error {
 	case KindDecision:
 		return x.decided(at, fact)
 	case KindSignatures:
-		return nil
+		return x.signed(fact.Signatures)
 	case KindForeign:
 		return errFact // it is foreign for a reason
 	case KindPolicy, KindWithdrawal, KindEquivocation, KindComplaint:
@@ -94,6 +96,18 @@ func (x *index) learn(chain *policy.Chain, at int64, fact *Fact) error {
 		return errFact
 	}
 	return x.recorded(chain, fact.Kind, fact.Record)
+}
+
+func (x *index) signed(s *SignaturesFact) error {
+	if s == nil {
+		return errFact
+	}
+	i, known := x.byID[s.Release]
+	if !known {
+		return errFact
+	}
+	x.releases[i].signed = true
+	return nil
 }
 
 func (x *index) recorded(chain *policy.Chain, kind Kind, record *RecordFact) error {
@@ -141,6 +155,9 @@ func (x *index) opened(chain *policy.Chain, at int64, fact *Fact) error {
 	if v < 0 {
 		v = len(x.versions)
 		x.versions = append(x.versions, version)
+	}
+	if o.Attempt > 1 {
+		x.reopened[o.Request] = max(o.Attempt, x.reopened[o.Request])
 	}
 	x.byID[fact.Statement] = uint32(len(x.releases))
 	x.releases = append(x.releases, entryRelease{

@@ -158,7 +158,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 
 // write appends a line. It is not on disk before [file.prove] returns.
 func (c *file) write(l line) error {
-	data, err := attest.MarshalCanonical(l)
+	data, err := json.Marshal(l, json.Deterministic(true))
 	if err != nil {
 		return err
 	}

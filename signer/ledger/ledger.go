@@ -175,26 +175,20 @@ func (l *Ledger) Run(ctx context.Context) error {
 
 // follow waits for entries and takes them in.
 func (l *Ledger) follow(ctx context.Context) error {
-	from, err := l.newest(ctx, nil)
-	if err != nil {
-		return err
-	}
-	// Nobody is kept waiting meanwhile.
-	served, err := l.ask(ctx, from, followWait)
-	if err != nil {
-		return err
-	}
-	_, err = l.newest(ctx, served)
-	return err
-}
-
-// newest takes in all that is published and returns the size.
-func (l *Ledger) newest(ctx context.Context, served *served) (int64, error) {
 	if err := l.lock(ctx); err != nil {
-		return 0, err
+		return err
+	}
+	from := l.follower.Size()
+	l.unlock()
+	served, err := l.ask(ctx, from, followWait) // nobody is kept waiting meanwhile
+	if err != nil {
+		return err
+	}
+	if err := l.lock(ctx); err != nil {
+		return err
 	}
 	defer l.unlock()
-	return l.follower.Size(), l.advance(ctx, served)
+	return l.advance(ctx, served)
 }
 
 // View is what the ledger knows at a moment.

@@ -474,6 +474,29 @@ func TestACheckpointNeedsThePolicysWitnesses(t *testing.T) {
 	}
 }
 
+// Who publishes the first checkpoint over a policy that brings witnesses may
+// not know it yet.
+func TestWitnessesAreWantedFromThePolicyThatBringsThem(t *testing.T) {
+	w, s := story(t)
+	l := mustOpen(t, t.TempDir(), w.Envelope, s)
+	wantSize(t, l, 6)
+	next := w.Policy
+	next.Serial, next.Previous, next.Issued, next.Log.Operator = 2, w.Version.Digest, next.Issued+1, "log-operator"
+	witness := evidencetest.WitnessKey(t, "witness.example.net")
+	next.Witnesses = policy.Witnesses{Keys: []policy.Witness{{Key: witness.VerifierKey, Operator: "somebody"}}, Quorum: 1}
+	w.Log.Record(t, attest.RecordPolicy, w.Coordinator, w.Seal(t, next))
+	s.publish(t, w.Log)
+	wantSize(t, l, 7)
+	w.Open(t, evidencetest.Suite, "more", 1)
+	s.publish(t, w.Log)
+	if _, err := size(t, l); !errors.Is(err, ledger.ErrUnwitnessed) {
+		t.Errorf("after it: %v", err)
+	}
+	w.Log.Witnesses, w.Log.Now = []attest.SigningKey{witness}, evidencetest.Opened
+	s.publish(t, w.Log)
+	wantSize(t, l, 8)
+}
+
 func TestANewLogKeyIsBelievedOnceAPolicyBringsIt(t *testing.T) {
 	w, s := story(t)
 	l := mustOpen(t, t.TempDir(), w.Envelope, s)
