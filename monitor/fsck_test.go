@@ -42,7 +42,7 @@ func TestLongTesserasFsckAgreesOnIntactAndDamagedLogs(t *testing.T) {
 	fsck := func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		said, _ := exec.CommandContext(ctx, program, "--storage_url="+url+"/", "--public_key="+key, //nolint:gosec // the tool that go.fsck.mod pins
+		said, _ := exec.CommandContext(ctx, program, "--storage_url="+url+"/", "--public_key="+key,
 			"--origin="+evidencetest.Origin, "--ui=false", "--N=4").CombinedOutput()
 		t.Logf("fsck: %.300s", said[max(0, len(said)-300):])
 		return strings.Contains(string(said), fmt.Sprintf("Successfully fsck'd log with size %d", size))

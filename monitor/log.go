@@ -42,15 +42,9 @@ type Log struct {
 // NewLog returns a reader of the log at a source.
 func NewLog(s Source) *Log { return &Log{source: s, tiles: map[tlog.Tile][]byte{}} }
 
-// Checkpoint returns the log's newest checkpoint, signed and opened: one of the
-// keys, all of one origin, must have signed it.
-func (l *Log) Checkpoint(ctx context.Context, keys ...attest.VerifierKey) (signed []byte, c translog.Checkpoint, err error) {
-	signed, err = l.source.Get(ctx, "checkpoint", translog.MaxCheckpoint)
-	if err != nil {
-		return nil, c, err
-	}
-	c, err = translog.OpenForeign(signed, keys[0].Name(), keys...)
-	return signed, c, err
+// Checkpoint returns the log's newest checkpoint as it is served.
+func (l *Log) Checkpoint(ctx context.Context) (signed []byte, err error) {
+	return l.source.Get(ctx, "checkpoint", translog.MaxCheckpoint)
 }
 
 // Body returns the envelope that is served under a digest. Whether it is the

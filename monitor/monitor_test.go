@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
@@ -420,9 +421,51 @@ func TestACheckpointThatWitnessesOrLogDoNotSignIsAnAlarm(t *testing.T) {
 	s.Publish(t)
 	s.wants(t, "not cosigned by enough witnesses: 1 of 2", monitor.Unwitnessed)
 	s.Set("checkpoint", []byte("log.example.org\n0\nAAAA\n\n"))
-	s.wants(t, "is not the log's", monitor.Unsigned)
+	s.wants(t, "is not signed with its key", monitor.Unsigned)
 	s.Set("checkpoint", good)
 	s.quiet(t)
+}
+
+func TestALogIsFollowedThroughAChangeOfItsKeyAndOrigin(t *testing.T) {
+	t.Parallel()
+	for _, origin := range []string{evidencetest.Origin, "next.example.org"} {
+		t.Run(origin, func(t *testing.T) {
+			t.Parallel()
+			l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{}))
+			l.Release(t, 1)
+			l.Publish(t)
+			s := newScene(t, l, nil)
+			s.quiet(t)
+			old, first := l.File("checkpoint"), l.Envelope
+			stolen := l.World.Log.Key
+			next := l.Policy
+			next.Serial, next.Previous = 2, first.Digest()
+			l.World.Log.Key = evidencetest.Ed25519Key(t, "another log", origin)
+			next.Log.Key, next.Log.Origin = l.World.Log.Key.VerifierKey, origin
+			l.Use(t, l.Seal(t, next))
+			l.Record(t, attest.RecordPolicy, l.Envelope)
+			l.Decide(t, 2)
+			l.Publish(t)
+			s.wants(t, "policy 2", monitor.NewPolicy)
+			if _, err := monitor.Verify(t.Context(), open(t, l.Serve(t)), evidence.Trust{Policy: first}, monitor.VerifyOptions{WithoutEvidence: true}); err != nil {
+				t.Errorf("log verify: %v", err)
+			}
+			l.Decide(t, 3)
+			l.Publish(t)
+			s.quiet(t)
+			// The old key signs nothing new any more.
+			l.Set("checkpoint", old)
+			s.wants(t, "serves a checkpoint of 3 entries, and served one of 8 before", monitor.Shrunk)
+			l.Decide(t, 4)
+			current := l.World.Log.Key
+			l.World.Log.Key = stolen
+			l.Publish(t)
+			s.wants(t, "is not signed with its key", monitor.Unsigned)
+			l.World.Log.Key = current
+			l.Publish(t)
+			s.quiet(t)
+		})
+	}
 }
 
 func TestAnUnreachableLogIsAnAlarmAfterATimeAndStopsNoOther(t *testing.T) {

@@ -139,13 +139,17 @@ func (v *verification) pin(ctx context.Context) (string, error) {
 }
 
 func (v *verification) checkpoint(ctx context.Context) (string, error) {
-	signed, c, err := v.log.Checkpoint(ctx, v.pinned.Log.Key)
+	signed, err := v.log.Checkpoint(ctx)
+	if err != nil {
+		return "", err
+	}
+	c, err := v.log.open(ctx, v.auditor.follower.Chain(), 0, signed)
 	if err != nil {
 		return "", err
 	}
 	v.report.Checkpoint = c
 	v.report.Witnesses, err = witnessed(signed, v.trust)
-	return fmt.Sprintf("the log's key signed a tree of %d entries, root %v", c.Size, c.Root), err
+	return fmt.Sprintf("the key of %s signed a tree of %d entries, root %v", c.Origin, c.Size, c.Root), err
 }
 
 // witnessed returns which of the trust's witnesses cosigned a checkpoint, as

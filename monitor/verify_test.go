@@ -54,7 +54,7 @@ func TestALawfulLogVerifiesOverHTTPAndFromADirectory(t *testing.T) {
 		}
 		want := []string{
 			"pinned policy: policy 1 is pinned and signed by its admins; its log is log.example.org",
-			fmt.Sprintf("checkpoint: the log's key signed a tree of 5 entries, root %v", report.Checkpoint.Root),
+			fmt.Sprintf("checkpoint: the key of log.example.org signed a tree of 5 entries, root %v", report.Checkpoint.Root),
 			"witnesses: 2 of 3 must cosign, and did: witness-1 at 2027-01-16T09:01:41Z and witness-2 at 2027-01-16T09:01:42Z",
 			"tree: 5 entries in 1 bundles give the 1 tiles that are served, and the signed root",
 			"entries: each has its body and means something under the policies, of which 1 is the newest: 1 signatures-made, 2 decision, 2 opening",
@@ -135,7 +135,7 @@ func TestABrokenLogIsRefusedWithTheReason(t *testing.T) {
 				l.Set(path, data)
 			}
 		}, "its 3 entries have the root"},
-		"a checkpoint of nobody": {spoil("checkpoint", 20), "not verified: checkpoint: opening checkpoint:"},
+		"a checkpoint of nobody": {spoil("checkpoint", 30), "not verified: checkpoint: opening checkpoint:"},
 		"no checkpoint":          {remove("checkpoint"), "checkpoint: reading "},
 		"a body that is gone": {func(_ *testing.T, l *monitortest.Log, r *evidencetest.Release) {
 			l.Set("body/"+r.Request.Digest().String(), nil)

@@ -168,17 +168,22 @@ func (w *watch) away(err error) {
 	}
 }
 
-// checkpoint gets the newest checkpoint, signed by one of the log's keys: those
-// of all policies so far that name this log.
+// checkpoint gets the newest checkpoint, signed with the log's key. A checkpoint
+// from before the key was changed is the log's too, but shows nothing new.
 func (w *watch) checkpoint(ctx context.Context) (signed []byte, c translog.Checkpoint, ok bool) {
-	var keys []attest.VerifierKey
-	for _, v := range w.auditor.follower.Chain().Since(0) {
-		same := func(k attest.VerifierKey) bool { return k.Fingerprint() == v.Log.Key.Fingerprint() }
-		if v.Log.Origin == w.origin && !slices.ContainsFunc(keys, same) {
-			keys = append(keys, v.Log.Key)
+	chain := w.auditor.follower.Chain()
+	signed, err := w.log.Checkpoint(ctx)
+	if err == nil {
+		c, err = w.log.open(ctx, chain, w.auditor.follower.Size(), signed)
+	}
+	if err != nil && signed != nil {
+		for _, v := range chain.Since(0) {
+			earlier, mistaken := translog.OpenForeign(signed, v.Log.Origin, v.Log.Key)
+			if mistaken == nil && earlier.Size <= w.state.Entries {
+				c, err = earlier, nil
+			}
 		}
 	}
-	signed, c, err := w.log.Checkpoint(ctx, keys...)
 	switch {
 	case err == nil:
 		w.over(Unsigned)
@@ -186,7 +191,7 @@ func (w *watch) checkpoint(ctx context.Context) (signed []byte, c translog.Check
 	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrMissing), ctx.Err() != nil:
 		w.away(err)
 	default:
-		w.stands(alarm(Unsigned, "checkpoint", "the checkpoint of %s is not the log's: %v", w.origin, err))
+		w.stands(alarm(Unsigned, "checkpoint", "the checkpoint of %s is not signed with its key: %v", w.origin, err))
 	}
 	return nil, c, false
 }
