@@ -40,7 +40,8 @@ type ComplaintView struct {
 // ComplaintStore is the memory of complaints. It is part of a [Store].
 type ComplaintStore interface {
 	// Disputed returns what a rebuilder's complaint about a release is judged by;
-	// ErrNotFound as long as the log does not show a decision about it.
+	// ErrNotFound as long as the log does not show a decision about it, or an
+	// embargo lasts: a decision that witnesses saw too late leads to another attempt.
 	Disputed(ctx context.Context, release attest.Digest, rebuilder string) (*Disputed, error)
 	// Complain stores a complaint with its log entry. If there is one about the
 	// same statement already, nothing is stored; the digest of the one that is
@@ -79,7 +80,7 @@ func (c *Coordinator) complain(ctx context.Context, rebuilder string, q bus.Comp
 	}
 	d, err := c.store.Disputed(ctx, claimed.Release, rebuilder)
 	if errors.Is(err, ErrNotFound) {
-		return none, bus.Errorf(bus.KindNotFound, "the log shows no decision about release %s", claimed.Release.Short())
+		return none, bus.Errorf(bus.KindNotFound, "the log shows no decision about release %s that may be spoken about yet", claimed.Release.Short())
 	}
 	if err != nil {
 		return none, err

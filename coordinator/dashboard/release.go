@@ -140,6 +140,9 @@ func (b *Board) release(r *http.Request) (any, error) {
 		if sets, err = b.reader.Sets(r.Context(), id); err != nil {
 			return nil, err
 		}
+		if out.Complaints, err = b.complaintsOf(r.Context(), id); err != nil {
+			return nil, err
+		}
 	}
 	out.Votes, out.Columns, out.More = matrix(v, sets)
 	if v.LogIndex >= 0 {
@@ -150,9 +153,6 @@ func (b *Board) release(r *http.Request) (any, error) {
 		}
 		out.Ground = string(attest.GroundQuorum)
 		if out.Anchor, err = b.anchorOf(r.Context(), id); err != nil {
-			return nil, err
-		}
-		if out.Complaints, err = b.complaintsOf(r.Context(), id); err != nil {
 			return nil, err
 		}
 	}

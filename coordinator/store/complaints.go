@@ -19,11 +19,12 @@ func (w *Writer) Disputed(ctx context.Context, release attest.Digest, rebuilder 
 	var encoded [3][]byte
 	if err := w.pool.QueryRow(ctx, `
 		SELECT o.envelope, q.envelope, d.envelope
-		  FROM releases r
-		  JOIN openings o ON o.id = r.id
+		  FROM openings o
 		  JOIN requests q ON q.digest = o.request
-		  JOIN decisions d ON d.release = r.id
-		 WHERE r.id = $1 AND r.logged_at IS NOT NULL`, release[:]).Scan(&encoded[0], &encoded[1], &encoded[2]); err != nil {
+		  JOIN decisions d ON d.release = o.id
+		  JOIN log_entries i ON i.leaf = d.leaf
+		  JOIN embargoes e ON e.release = o.id AND e.over
+		 WHERE o.id = $1 AND i.index < (SELECT max(size) FROM log_checkpoints)`, release[:]).Scan(&encoded[0], &encoded[1], &encoded[2]); err != nil {
 		return nil, wrap(what, err)
 	}
 	rows, err := w.pool.Query(ctx, `

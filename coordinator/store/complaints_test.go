@@ -111,3 +111,30 @@ func TestAComplaintIsStoredOnceAndShownWhenTheLogShowsIt(t *testing.T) {
 	refusedWith(t, w.connect(""), uniqueViolation, `
 		INSERT INTO complaints SELECT decision, statement, sha256('y'), receipt, rebuilder, vote, 1 FROM complaints LIMIT 1`)
 }
+
+// A decision may stand in the log though its release came to another end.
+func TestADecisionThatLedToNothingCanBeDisputedToo(t *testing.T) {
+	w := newWorld(t)
+	r := w.open("hello", "1.0", rules{invited: operators("alpha", "beta", "gamma"), threshold: 2})
+	b := build(t, "content", "hello.deb")
+	w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
+	w.decide(r.ID, fingerprint)
+	x := attest.Withdrawal{Role: attest.RoleAdmin, By: "admin", Release: r.ID, Reason: "wrong", At: attest.At(w.now())}
+	e, err := x.Seal(ed(t, "admin"))
+	must(t, err)
+	must(t, w.writer.Withdraw(t.Context(), e.Digest(), x, e, w.record(attest.RecordWithdrawal, e)))
+	w.publish()
+	if got := w.view(r.ID); got.State != coordinator.Withdrawn || got.LogIndex >= 0 {
+		t.Fatalf("release %+v, want one that was withdrawn before its decision was logged", got)
+	}
+	d, err := w.writer.Disputed(t.Context(), r.ID, "gamma")
+	must(t, err)
+	c, entry := w.complaint(d, w.vote(r.ID, "gamma", b))
+	if _, first, err := w.writer.Complain(t.Context(), c, entry); err != nil || !first {
+		t.Fatalf("complaint: %v, %v", first, err)
+	}
+	w.publish()
+	if shown, err := w.reader.Complaints(t.Context(), r.ID); err != nil || len(shown) != 1 {
+		t.Errorf("shown: %v, %v", shown, err)
+	}
+}
