@@ -14,6 +14,7 @@ import (
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/attest/openpgp"
+	"github.com/reprosign/reprosign/attest/translog"
 )
 
 // verification is what the flags of verify say.
@@ -117,6 +118,9 @@ func (a *app) verify(v verification, trust evidence.Trust) error {
 		if err == nil {
 			a.print("%s: %s of %s %s %s (%s)", verdict(doc.unwitnessed), doc.Artifact.Name, doc.Source, doc.Version, doc.Architecture, doc.Suite)
 		}
+	}
+	if errors.Is(err, translog.ErrNotWitnessed) {
+		return hinted(err, "do not use the file; if the log's witnesses were replaced since you got your trust file, ask the admins for the new one")
 	}
 	if exitCode(err) == exitUnverified {
 		return hinted(err, "do not use the file; if it came from a mirror, fetch file and evidence again")
