@@ -442,6 +442,28 @@ func TestAMissingBodyHalts(t *testing.T) {
 	}
 }
 
+// A coordinator that a new policy drops could otherwise keep that policy from
+// one signer for ever, by keeping it back once.
+func TestAPolicyThatBringsItsOwnCoordinatorHaltsUntilItIsServed(t *testing.T) {
+	w := evidencetest.New(t, evidencetest.Options{})
+	coordinator := evidencetest.P256Key(t, "coordinator", "newcomer")
+	second := w.Seal(t, next(w, w.Envelope, func(p *policy.Policy) {
+		p.Coordinators = []policy.Party{{Key: coordinator.VerifierKey, NATS: evidencetest.NATSUser("newcomer")}}
+	}))
+	at := w.Log.Record(t, attest.RecordPolicy, coordinator, second)
+	kept := w.Log.Entries[at]
+	f := newFollower(t, w.Envelope)
+	for name, bodies := range map[string][]*attest.Envelope{"none": nil, "another": {w.Envelope}} {
+		kept.Bodies = bodies
+		if facts, err := f.Append([]translog.Entry{kept}); !errors.Is(err, translog.ErrMissingBody) {
+			t.Fatalf("body %s: %+v, %v", name, facts, err)
+		}
+	}
+	if _, err := f.Append(w.Log.Entries[at:]); err != nil || f.Chain().Newest().Serial != 2 {
+		t.Errorf("policy %d in force, %v", f.Chain().Newest().Serial, err)
+	}
+}
+
 func TestEntriesAreTakenInOrderAndComparedWithTheCheckpoint(t *testing.T) {
 	w := evidencetest.New(t, evidencetest.Options{})
 	w.Release(t, 1)

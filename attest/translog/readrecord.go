@@ -30,6 +30,11 @@ func (r *reader) record() error {
 		}
 	}
 	if err := r.by(Kind(record.Kind), record.Coordinator, (*policy.Policy).CoordinatorKey, policies...); err != nil {
+		// Whoever keeps back the policy that brings the key must not have us pass
+		// over it: others who get it would not.
+		if record.Kind == attest.RecordPolicy && bodies[0] == nil {
+			return fmt.Errorf("%w: policy %s of a record by an unknown coordinator", ErrMissingBody, record.Bodies[0].Short())
+		}
 		return err
 	}
 	for i, b := range bodies {
