@@ -110,7 +110,7 @@ func (k Kind) Next() string {
 	case Equivocation:
 		return "ask the operator which build it stands by; its vote is void"
 	case Complaint:
-		return "read the complaint and its receipt on the release's page, and ask the coordinator's operator"
+		return "judge it with reprosign evidence complaint, and if it is justified ask the operators of coordinator and signer"
 	case NewPolicy:
 		return "compare its digest with what the admins announced"
 	case UnexpectedPolicy:

@@ -103,7 +103,7 @@ func (a *auditor) announce(fact *translog.Fact, about func(Kind, attest.Digest, 
 			return nil // the pinned one, or an older one
 		}
 		return about(NewPolicy, attest.Digest{}, "policy %d, %s, is in force", p.Serial, fact.Record.Policy.Digest())
-	case translog.Kind(attest.RecordComplaint):
+	case translog.KindComplaint:
 		r := fact.Record
 		return about(Complaint, r.Release, "rebuilder %s complains about the decision on %s: its counted vote was left out", r.By, a.name(r.Release))
 	default:

@@ -14,8 +14,12 @@ import (
 	"github.com/reprosign/reprosign/attest/translog"
 )
 
-// longestWait bounds the wait between two questions for a release's evidence.
-const longestWait = time.Hour
+const (
+	// longestWait bounds the wait between two questions for a release's evidence.
+	longestWait = time.Hour
+	// maxCertificateFile bounds an armored certificate, in bytes.
+	maxCertificateFile = 2 * openpgp.MaxCertificate
+)
 
 // await notes that a release's decision is to be evaluated again: when it was
 // decided, and, as its evidence grows then, when it was signed.
@@ -121,8 +125,12 @@ func (w *watch) expiries(ctx context.Context) {
 	}
 	for i := range p.Suites {
 		for _, c := range p.Suites[i].Certificates {
-			if until, ends := w.certificateEnd(ctx, c.Fingerprint); ends {
-				key("certificate "+c.Fingerprint, until, "certificate %s of suite %s expires at %v", c.Fingerprint, p.Suites[i].Name, until)
+			cause := "certificate " + c.Fingerprint
+			switch until, ends, err := w.certificateEnd(ctx, c.Fingerprint); {
+			case err != nil: // what was known of it stays as it is
+				ending = append(ending, cause)
+			case ends:
+				key(cause, until, "certificate %s of suite %s expires at %v", c.Fingerprint, p.Suites[i].Name, until)
 			}
 		}
 	}
@@ -131,17 +139,17 @@ func (w *watch) expiries(ctx context.Context) {
 
 // certificateEnd returns when a certificate of the policy expires, if it is
 // served: it says so about itself, and its fingerprint is in the policy.
-func (w *watch) certificateEnd(ctx context.Context, fingerprint string) (attest.Time, bool) {
-	data, err := w.Source.Get(ctx, "certificates/"+fingerprint+".asc", openpgp.MaxCertificate)
+func (w *watch) certificateEnd(ctx context.Context, fingerprint string) (until attest.Time, ends bool, err error) {
+	data, err := w.Source.Get(ctx, "certificates/"+fingerprint+".asc", maxCertificateFile)
 	if err != nil {
-		return 0, false
+		return 0, false, err
 	}
 	c, err := openpgp.ParseCertificate(data)
 	if err != nil || c.Fingerprint() != fingerprint {
-		return 0, false
+		return 0, false, fmt.Errorf("certificate %s: another one is served: %w", fingerprint, err)
 	}
 	end, ends := c.Expires()
-	return attest.At(end), ends
+	return attest.At(end), ends, nil
 }
 
 // device balances what the signer's devices count against what the log explains.

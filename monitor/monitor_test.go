@@ -338,6 +338,19 @@ func TestAnEquivocatingKeyIsAnAlarm(t *testing.T) {
 	s.quiet(t)
 }
 
+func TestAComplaintIsAnAlarm(t *testing.T) {
+	t.Parallel()
+	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{}))
+	r := l.Release(t, 1)
+	key := l.Rebuilders[2]
+	complaint, receipt := r.Complain(t, key, r.Votes[2])
+	l.Record(t, attest.RecordComplaint, complaint, receipt, r.Votes[2])
+	l.Publish(t)
+	s := newScene(t, l, nil)
+	s.wants(t, "rebuilder "+key.Name()+" complains about the decision on release "+r.ID.Short()+" of hello in suite stable", monitor.Complaint)
+	s.quiet(t)
+}
+
 func TestPoliciesAreAnnouncedAndUnexpectedOnesAreAlarms(t *testing.T) {
 	t.Parallel()
 	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{}))
@@ -386,6 +399,12 @@ func TestWhatExpiresSoonIsAnAlarm(t *testing.T) {
 	until, _ := l.Certificate.Expires()
 	s.now = attest.At(until) - 86400
 	s.wants(t, "certificate "+l.Certificate.Fingerprint()+" of suite stable expires at", monitor.KeyExpires)
+	// Told once, also when the certificate is not served for a while.
+	standing := kinds(s.pass(t).Standing)
+	l.Away("certificates/")
+	s.quiet(t, standing...)
+	l.Away("")
+	s.quiet(t, standing...)
 }
 
 func TestAStaleCheckpointIsAnAlarmUntilThereIsANewOne(t *testing.T) {
