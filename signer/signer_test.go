@@ -69,12 +69,12 @@ func (s *shelf) Read(_ context.Context, from int64, _ time.Duration) ([]byte, []
 func (s *shelf) Policies(context.Context) ([]*attest.Envelope, error) { return s.policies, nil }
 
 // publish shows the whole log as it is.
-func (b *bench) publish(t *testing.T) {
+func (b *bench) publish(t testing.TB) {
 	t.Helper()
 	b.shelf.note, b.shelf.entries = b.Log.Checkpoint(t), slices.Clone(b.Log.Entries)
 }
 
-func newBench(t *testing.T, o evidencetest.Options) *bench {
+func newBench(t testing.TB, o evidencetest.Options) *bench {
 	t.Helper()
 	b := &bench{World: evidencetest.New(t, o), device: &device{private: evidencetest.Ed25519("openpgp " + evidencetest.Suite)}}
 	b.release = b.Release(t, 1)
@@ -86,7 +86,7 @@ func newBench(t *testing.T, o evidencetest.Options) *bench {
 }
 
 // newSigner starts a signer that knows nothing yet but a pinned policy.
-func (b *bench) newSigner(t *testing.T, pinned *attest.Envelope) *signer.Signer {
+func (b *bench) newSigner(t testing.TB, pinned *attest.Envelope) *signer.Signer {
 	t.Helper()
 	trust, err := policy.Pin(pinned)
 	if err != nil {
@@ -114,7 +114,7 @@ func (b *bench) decideCase() bus.DecideCase {
 }
 
 // caseOf is a release for which all rebuilders vote.
-func (b *bench) caseOf(t *testing.T, o *evidencetest.Other, files ...attest.Artifact) bus.DecideCase {
+func (b *bench) caseOf(t testing.TB, o *evidencetest.Other, files ...attest.Artifact) bus.DecideCase {
 	t.Helper()
 	c := bus.DecideCase{Opening: o.Opening, Request: o.Request, Artifacts: files}
 	for _, key := range b.Rebuilders {

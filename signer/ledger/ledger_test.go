@@ -463,6 +463,10 @@ func TestACheckpointNeedsThePolicysWitnesses(t *testing.T) {
 	}
 	w.Log.Now += 3600 // cosigned again, later
 	s.publish(t, w.Log)
+	wantSize(t, l, 2)
+	written := len(read(t, fileOf(dir)))
+	w.Log.Now -= 3600 // a replica that has not heard of it
+	s.publish(t, w.Log)
 	err := l.Ask(t.Context(), 0, nil, func(v ledger.View) error {
 		if v.Seen != evidencetest.Opened+4101 {
 			t.Errorf("seen again at %v", v.Seen)
@@ -471,6 +475,9 @@ func TestACheckpointNeedsThePolicysWitnesses(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if n := len(read(t, fileOf(dir))); n != written {
+		t.Errorf("old news was written: %d bytes, %d before", n, written)
 	}
 }
 
