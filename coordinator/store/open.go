@@ -100,6 +100,9 @@ func open(ctx context.Context, dsn string, s settings) (*pgxpool.Pool, error) {
 	params["timezone"] = "UTC"
 	params["statement_timeout"] = fmt.Sprint(s.statement.Milliseconds())
 	params["idle_in_transaction_session_timeout"] = fmt.Sprint(idleTransaction.Milliseconds())
+	// The planner takes the entries of a bundle for thousands and starts workers
+	// for them, which takes fifty times as long as reading the entries.
+	params["max_parallel_workers_per_gather"] = "0"
 	if s.byKey {
 		for _, way := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
 			params[way] = "off"

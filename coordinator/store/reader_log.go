@@ -38,8 +38,7 @@ func (r *Reader) Tile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 func (r *Reader) entries(ctx context.Context, n int64, width int) ([]byte, error) {
 	what := fmt.Sprintf("reading entry bundle %d", n)
 	first := n << translog.TileHeight
-	// The limit tells the planner how few there are; else it starts parallel workers for them.
-	rows, err := r.pool.Query(ctx, `SELECT leaf FROM entries WHERE index >= $1 AND index < $1 + $2 ORDER BY index LIMIT $2`, first, int64(width))
+	rows, err := r.pool.Query(ctx, `SELECT leaf FROM entries WHERE index >= $1 AND index < $2 ORDER BY index`, first, first+int64(width))
 	leaves, err := collect(rows, err, pgx.RowTo[[]byte])
 	if err != nil {
 		return nil, wrap(what, err)
