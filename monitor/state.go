@@ -113,18 +113,21 @@ type memory struct {
 	facts *os.File
 }
 
+// learner takes the facts of a memory, in their order, after its state.
+type learner func(*state) (each func(translog.Fact) error, err error)
+
 // openMemory opens or makes the memory of a log, which stays locked until it is
-// closed, and returns the state and the facts that it holds.
-func openMemory(dir string, trust attest.Digest, each func(translog.Fact) error) (*memory, *state, error) {
+// closed, and has the facts that it holds learned.
+func openMemory(dir string, trust attest.Digest, learn learner) (*memory, *state, error) {
 	m := &memory{dir: dir}
-	s, err := m.open(trust, each)
+	s, err := m.open(trust, learn)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("opening the monitor's memory %s: %w", dir, err), m.close())
 	}
 	return m, s, nil
 }
 
-func (m *memory) open(trust attest.Digest, each func(translog.Fact) error) (*state, error) {
+func (m *memory) open(trust attest.Digest, learn learner) (*state, error) {
 	if err := os.MkdirAll(m.dir, dirMode); err != nil {
 		return nil, err
 	}
@@ -144,6 +147,10 @@ func (m *memory) open(trust attest.Digest, each func(translog.Fact) error) (*sta
 	}
 	// Lines behind those that count were written by a pass that did not happen.
 	if err := m.facts.Truncate(s.Facts); err != nil {
+		return nil, err
+	}
+	each, err := learn(s)
+	if err != nil {
 		return nil, err
 	}
 	return s, m.replay(s, each)

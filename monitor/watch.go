@@ -36,26 +36,19 @@ type watch struct {
 
 // open opens the memory of the log.
 func (w *watch) open(dir string) error {
-	var facts []translog.Fact
 	var err error
-	w.memory, w.state, err = openMemory(dir, w.Trust.Policy.Digest(), func(f translog.Fact) error {
-		facts = append(facts, f)
-		return nil
-	})
-	if err != nil || w.state.Entries == 0 {
-		return err
-	}
-	chain, err := w.state.chain(w.Trust.Policy)
-	if err != nil {
-		return errors.Join(err, w.memory.close())
-	}
-	w.auditor = newAuditor(w.log, w.Trust, chain)
-	for i, f := range facts {
-		if err := w.auditor.learn(f); err != nil {
-			return errors.Join(fmt.Errorf("%s: line %d: %w", factsFile, i+1, err), w.memory.close())
+	w.memory, w.state, err = openMemory(dir, w.Trust.Policy.Digest(), func(s *state) (func(translog.Fact) error, error) {
+		if s.Entries == 0 {
+			return nil, nil // the chain may begin with older policies, which the log has
 		}
-	}
-	return nil
+		chain, err := s.chain(w.Trust.Policy)
+		if err != nil {
+			return nil, err
+		}
+		w.auditor = newAuditor(w.log, w.Trust, chain)
+		return w.auditor.learn, nil
+	})
+	return err
 }
 
 // pass takes one look at the log. Errors are of the memory, or of the context.

@@ -16,13 +16,15 @@ import (
 
 // monitorSettings are the monitor's; deploy/config/monitor.toml explains each.
 type monitorSettings struct {
-	State    string          `toml:"state" help:"directory with what was seen"`
-	Trust    string          `toml:"trust" help:"trust file of the logs that name none"`
-	Every    config.Duration `toml:"every" help:"how long to wait between two looks at a log"`
-	Webhook  string          `toml:"webhook" help:"file with the URL that alarms are posted to"`
-	Metrics  string          `toml:"metrics" help:"address for metrics and health"`
-	HSMCount string          `toml:"hsm_count" help:"URL of the signer's metrics listener"`
-	Patience struct {
+	State   string          `toml:"state" help:"directory with what was seen"`
+	Trust   string          `toml:"trust" help:"trust file of the logs that name none"`
+	Every   config.Duration `toml:"every" help:"how long to wait between two looks at a log"`
+	Webhook string          `toml:"webhook" help:"file with the URL that alarms are posted to"`
+	Metrics string          `toml:"metrics" help:"address for metrics and health"`
+	// MaxSerial and HSMCount are those of the logs that name none.
+	MaxSerial int64  `toml:"max_serial" help:"highest serial that a policy is expected to have; 0 expects any"`
+	HSMCount  string `toml:"hsm_count" help:"URL of the signer's metrics listener"`
+	Patience  struct {
 		Unreachable config.Duration `toml:"unreachable" help:"how long a log may not answer"`
 		Evidence    config.Duration `toml:"evidence" help:"how long after a decision evidence may be missing"`
 		HSM         config.Duration `toml:"hsm" help:"how long the log may take to explain the device's count"`
@@ -37,7 +39,7 @@ type monitorSettings struct {
 type watchedLog struct {
 	URL       string `toml:"url"`
 	Trust     string `toml:"trust"`
-	MaxSerial uint64 `toml:"max_serial"`
+	MaxSerial int64  `toml:"max_serial"`
 	HSMCount  string `toml:"hsm_count"`
 }
 
@@ -134,8 +136,15 @@ func (s monitorSettings) config() (monitor.Config, error) {
 }
 
 func (s monitorSettings) watched(l watchedLog) (monitor.Watched, error) {
-	w := monitor.Watched{MaxSerial: l.MaxSerial}
-	trust, count := l.Trust, l.HSMCount
+	var w monitor.Watched
+	serial, trust, count := l.MaxSerial, l.Trust, l.HSMCount
+	if serial == 0 {
+		serial = s.MaxSerial
+	}
+	if serial < 0 {
+		return w, usagef("setting max_serial is %d, must be 0 or a serial", serial)
+	}
+	w.MaxSerial = uint64(serial)
 	if trust == "" {
 		trust = s.Trust
 	}
