@@ -38,7 +38,7 @@ func (s *Sequencer) of(r rule) []*witness {
 	for i, k := range r.set.Keys {
 		w := s.witnesses[k.String()]
 		if w == nil {
-			w = &witness{key: k, url: s.endpoints[k.Name()], http: s.http}
+			w = &witness{key: k, url: s.endpoints[k.Name()], http: s.http, turn: make(chan struct{}, 1)}
 			s.witnesses[k.String()] = w
 		}
 		out[i] = w
@@ -53,11 +53,15 @@ func (s *Sequencer) ask(ctx context.Context, origin string, all []*witness, exch
 	answers := make(chan answer, len(all))
 	asked := 0
 	for _, w := range all {
-		if !w.start(time.Now()) {
+		if !w.queue(time.Now()) {
 			continue
 		}
 		asked++
 		s.asking.Go(func() {
+			if err := w.begin(ctx); err != nil {
+				answers <- answer{from: w, err: err}
+				return
+			}
 			ctx, cancel := context.WithTimeout(ctx, s.timeout)
 			defer cancel()
 			a := exchange(ctx, w)

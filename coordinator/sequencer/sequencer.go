@@ -240,12 +240,15 @@ func (s *Sequencer) publish(ctx context.Context) error {
 	err := s.publishLocked(ctx)
 	var lacks *missing
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &lacks):
 		return cmp.Or(s.store.Await(ctx, "decided, "+lacks.what), err)
-	case err != nil:
-		// Whatever answers next may be an older copy of the database.
-		s.checked = false
+	case errors.Is(err, coordinator.ErrForked):
+		err = errors.Join(err, s.store.Await(ctx, "decided, but the log is halted: the database does not continue what was signed"))
 	}
+	// Whatever answers next may be an older copy of the database.
+	s.checked = false
 	return err
 }
 

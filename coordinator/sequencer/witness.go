@@ -57,8 +57,10 @@ type witness struct {
 	key  attest.VerifierKey
 	url  string
 	http *http.Client
+	turn chan struct{} // of one: whose exchange is under way
 
 	mu       sync.Mutex
+	queued   bool // an exchange waits for its turn
 	busy     bool // an exchange is under way
 	old      int64
 	last     attest.Time // of its last cosignature
@@ -67,21 +69,46 @@ type witness struct {
 	fault    error     // why it did not cosign the last time; nil if it did
 }
 
-// start reports whether the witness may be asked now, and if so takes it.
-func (w *witness) start(now time.Time) bool {
+// queue reports whether the witness may be asked now, and if so takes the place
+// behind the exchange that may be under way. There is one such place.
+func (w *witness) queue(now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.busy || w.url == "" || now.Before(w.again) {
+	if w.queued || w.url == "" || now.Before(w.again) {
 		return false
 	}
-	w.busy = true
+	w.queued = true
 	return true
+}
+
+// begin waits for the exchange before, if one is under way. If that failed, the
+// witness is left alone and its error returned.
+func (w *witness) begin(ctx context.Context) error {
+	var err error
+	select {
+	case w.turn <- struct{}{}:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queued = false
+	if err != nil {
+		return err
+	}
+	if time.Now().Before(w.again) {
+		<-w.turn
+		return w.fault
+	}
+	w.busy = true
+	return nil
 }
 
 // end notes how an exchange ended.
 func (w *witness) end(now time.Time, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	<-w.turn
 	w.busy, w.fault = false, err
 	if err == nil {
 		w.failures, w.again = 0, time.Time{}
@@ -107,7 +134,7 @@ func (w *witness) trouble() string {
 	switch {
 	case w.url == "":
 		return "has no address here"
-	case w.busy && w.fault == nil:
+	case (w.busy || w.queued) && w.fault == nil:
 		return "has not answered yet"
 	case w.fault == nil:
 		return "was not asked"
