@@ -13,6 +13,9 @@ func (c *Conn) Raw() *nats.Conn { return c.nc }
 // Inbox is the prefix of a party's inboxes, for attacks on them.
 var Inbox = Identity.inbox
 
+// MaxLogGuests is how many questions of agents for the log may wait.
+const MaxLogGuests = maxLogGuests
+
 // Collect is how a batch is filled.
 var Collect = collect
 

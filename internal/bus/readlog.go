@@ -19,9 +19,10 @@ const (
 	// coordinator, in seconds.
 	MaxLogWait = 20
 
-	// maxLogReads bounds the questions that a coordinator handles at one time;
-	// nearly all of them wait.
-	maxLogReads = 512
+	// maxLogReads bounds the questions of signers that a coordinator handles at one
+	// time, maxLogGuests those of rebuilders' agents; nearly all of them wait.
+	maxLogReads  = 64
+	maxLogGuests = 512
 	// maxLogRequest bounds a question, in bytes.
 	maxLogRequest = 1 << 10
 )
@@ -60,7 +61,7 @@ type LogReader interface {
 // public, and whoever asks verifies them.
 func (c *Conn) ServeLog(ctx context.Context, reader LogReader) error {
 	return c.serveQueue(ctx, logQueue, []endpoint{{
-		name: "log", subject: subjectLog, limit: maxLogRequest, atOnce: maxLogReads, time: MaxAPITime - 10*time.Second,
+		name: "log", subject: subjectLog, limit: maxLogRequest, atOnce: maxLogReads, guests: maxLogGuests, time: MaxAPITime - 10*time.Second,
 		asker: RoleSigner,
 		handle: respond(maxLogRequest, func(ctx context.Context, _ string, q LogRequest) LogReply {
 			if problem := q.check(); problem != nil {

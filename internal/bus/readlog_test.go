@@ -80,3 +80,53 @@ func TestQuestionsForTheLogAreBounded(t *testing.T) {
 		wantKind(t, err, bus.KindInvalid)
 	}
 }
+
+// waitingLog answers at once or not before released.
+type waitingLog struct {
+	waiting  chan struct{} // a question waits
+	released chan struct{}
+}
+
+func (l waitingLog) ReadLog(ctx context.Context, q bus.LogRequest) bus.LogReply {
+	if q.WaitSeconds > 0 {
+		l.waiting <- struct{}{}
+		select {
+		case <-l.released:
+		case <-ctx.Done():
+		}
+	}
+	return bus.LogReply{Checkpoint: []byte("note")}
+}
+
+// One rebuilder could otherwise keep all signers from the log, and so from
+// signing, with a few hundred small messages a minute.
+func TestQuestionsOfOneRebuilderThatWaitKeepNoSignerWaiting(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	c, s, a := h.connect(t, one), h.connect(t, hsm), h.connect(t, alpha)
+	log := waitingLog{make(chan struct{}), make(chan struct{})}
+	run(t, func(ctx context.Context) error { return c.ServeLog(ctx, log) })
+	if _, err := available(t, func() (bus.LogReply, error) { return s.ReadLog(within(t), bus.LogRequest{}) }); err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan error, bus.MaxLogGuests+1)
+	ask := func() {
+		_, err := a.ReadLog(t.Context(), bus.LogRequest{WaitSeconds: bus.MaxLogWait})
+		answers <- err
+	}
+	for range bus.MaxLogGuests {
+		go ask()
+		receive(t, log.waiting)
+	}
+	ask()
+	wantKind(t, receive(t, answers), bus.KindUnavailable, "too many ask")
+	if _, err := s.ReadLog(within(t), bus.LogRequest{}); err != nil {
+		t.Errorf("signer: %v", err)
+	}
+	close(log.released)
+	for range bus.MaxLogGuests {
+		if err := receive(t, answers); err != nil {
+			t.Errorf("a question that waited: %v", err)
+		}
+	}
+}

@@ -27,6 +27,10 @@ type endpoint struct {
 	// Further ones wait in the connection's buffer, so their senders may give up.
 	limit  int
 	atOnce int
+	// guests, if not zero, bounds the requests of other accounts that are handled
+	// at one time, beside those of the house. Further ones are refused: else one party
+	// that lets many questions wait would keep the house waiting behind them.
+	guests int
 	time   time.Duration // bounds the handling of one request
 	// asker, if set, is the one role within the house that may ask here.
 	asker Role
@@ -64,18 +68,26 @@ func (s *service) end() {
 
 // receiver returns the function that takes the requests of an endpoint.
 func (s *service) receiver(e endpoint) func(subject, reply string, data []byte) {
-	slots := make(chan struct{}, e.atOnce)
+	house, guests := make(chan struct{}, e.atOnce), make(chan struct{}, e.guests)
 	return func(subject, reply string, data []byte) {
 		s.conn.metrics.count(received, subject, len(data))
 		if !e.answerable(reply) {
 			return
+		}
+		slots := house
+		if e.guests > 0 && fromOutside(reply) {
+			slots = guests
+			if len(guests) == e.guests { // nobody else fills it
+				s.refuse(subject, reply, "too many ask at this moment; ask again")
+				return
+			}
 		}
 		select {
 		case slots <- struct{}{}:
 		case <-s.ctx.Done():
 		}
 		if s.ctx.Err() != nil {
-			s.refuse(subject, reply)
+			s.refuse(subject, reply, stopping)
 			return
 		}
 		begun := s.begin(func() {
@@ -83,15 +95,17 @@ func (s *service) receiver(e endpoint) func(subject, reply string, data []byte) 
 			s.answer(e, subject, reply, data)
 		})
 		if !begun {
-			s.refuse(subject, reply)
+			s.refuse(subject, reply, stopping)
 		}
 	}
 }
 
-// refuse answers what came too late: the other side asks again, and does not
-// wait for its time-out first.
-func (s *service) refuse(subject, reply string) {
-	problem := Errorf(KindUnavailable, "service is stopping; ask again")
+const stopping = "service is stopping; ask again"
+
+// refuse answers what cannot be handled now: the other side asks again, and
+// does not wait for its time-out first.
+func (s *service) refuse(subject, reply, why string) {
+	problem := Errorf(KindUnavailable, "%s", why)
 	data, _ := encode(problemReply{problem}, MaxMessage) // cannot be too large
 	s.send(subject, &nats.Msg{Subject: reply, Data: data}, problem)
 }
@@ -105,8 +119,12 @@ func (e *endpoint) answerable(reply string) bool {
 	if e.asker != "" {
 		inbox += string(e.asker) + "_"
 	}
-	return strings.HasPrefix(reply, inbox) || strings.HasPrefix(reply, "_R_.")
+	return strings.HasPrefix(reply, inbox) || fromOutside(reply)
 }
+
+// fromOutside reports whether a reply is to another account: the server has put
+// its own subject in the place of the sender's.
+func fromOutside(reply string) bool { return strings.HasPrefix(reply, "_R_.") }
 
 func (s *service) answer(e endpoint, subject, reply string, data []byte) {
 	ctx, cancel := context.WithTimeout(s.ctx, e.time)
