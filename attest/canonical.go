@@ -98,8 +98,7 @@ func declaredInOrder(t reflect.Type) bool {
 
 func membersInOrder(t reflect.Type) bool {
 	before := ""
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous || !f.IsExported() || name <= before || options != "" && options != "omitzero" || !declaredInOrder(f.Type) {
 			return false
