@@ -377,6 +377,30 @@ func TestTwoReplicasPublishOneWitnessedHistory(t *testing.T) {
 	must(t, rows.Err())
 }
 
+// The witnesses have the signature, and then the process dies. Nobody else has
+// seen the checkpoint, and the next process asks for the same one again.
+func TestCrashBetweenCosigningAndPublicationIsMadeGood(t *testing.T) {
+	w := newWatched(t, 2)
+	c := connect(t, w.dsn)
+	f := &faulty{Writer: openWriter(t, w.dsn)}
+	f.publishSeen = func(context.Context, coordinator.Tree, []byte, coordinator.Seen) error { return errFault }
+	add(t, c, "writer", 300)
+	if err := w.open(t, f).Drain(t.Context()); !errors.Is(err, errFault) {
+		t.Fatalf("drain: %v, want the fault", err)
+	}
+	unpublished(t, f, 0)
+	if size := w.servers[0].size(t, w); size != 300 {
+		t.Fatalf("the witness is at size %d, want 300", size)
+	}
+	writer := openWriter(t, w.dsn)
+	next := w.open(t, writer)
+	drain(t, next)
+	if size, by := w.seen(t, writer); size != 300 || len(by) != 2 {
+		t.Errorf("size %d is public, by %v", size, by)
+	}
+	check(t, w.dsn, w.Log.Key, next)
+}
+
 // rollBack puts the database back to an earlier size, as a restore does, and
 // lets it grow differently from there.
 func rollBack(t *testing.T, dsn string, size, grown int) {
