@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/coordinator"
 )
 
@@ -136,5 +138,27 @@ func TestADecisionThatLedToNothingCanBeDisputedToo(t *testing.T) {
 	w.publish()
 	if shown, err := w.reader.Complaints(t.Context(), r.ID); err != nil || len(shown) != 1 {
 		t.Errorf("shown: %v, %v", shown, err)
+	}
+}
+
+// A decision that witnesses saw too late leads to another attempt. Until that
+// has ended, what a rebuilder built stays with the coordinator.
+func TestADisputeWaitsForTheEndOfTheEmbargo(t *testing.T) {
+	w, key := newWorld(t), ed(t, "log.example.org")
+	for retries, disputable := range map[int]bool{0: true, 1: false} {
+		r := w.open("hello", fmt.Sprint(retries), rules{invited: operators("alpha", "beta", "gamma"), threshold: 2, retries: retries})
+		b := build(t, "content", fmt.Sprintf("hello_%d.deb", retries))
+		w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
+		w.decide(r.ID, fingerprint)
+		must(t, w.publishSeen(key, attest.At(w.now()), func(coordinator.Case, attest.Decision, policy.Seen) error {
+			return fmt.Errorf("%w: seen at midnight", policy.ErrTooLate)
+		}))
+		if got := w.state(r.ID); got != coordinator.Expired {
+			t.Fatalf("state %s, want expired", got)
+		}
+		_, err := w.writer.Disputed(t.Context(), r.ID, "gamma")
+		if disputable && err != nil || !disputable && !errors.Is(err, coordinator.ErrNotFound) {
+			t.Errorf("with %d retries: %v, disputable should be %v", retries, err, disputable)
+		}
 	}
 }
