@@ -526,6 +526,45 @@ func TestANewLogKeyIsBelievedOnceAPolicyBringsIt(t *testing.T) {
 	wantSize(t, l, 12)
 }
 
+// Otherwise a key that got out would be good for ever, and a ledger could not
+// read its own file after a checkpoint of a key that no policy before it brings.
+func TestALogKeyCountsFromItsPolicysEntryToTheNextKeys(t *testing.T) {
+	w, s := story(t)
+	dir := t.TempDir()
+	l := mustOpen(t, dir, w.Envelope, s)
+	wantSize(t, l, 6)
+	next := w.Policy
+	next.Serial, next.Previous, next.Issued = 2, w.Version.Digest, next.Issued+1
+	old, key := w.Log.Key, evidencetest.Ed25519Key(t, "next log key", evidencetest.Origin)
+	next.Log.Key = key.VerifierKey
+	second := w.Seal(t, next)
+	s.policies = []*attest.Envelope{w.Envelope, second}
+	wantRefused := func(when string) {
+		t.Helper()
+		if _, err := size(t, l); !errors.Is(err, ledger.ErrBadCheckpoint) || halted(t, l, "bad-checkpoint") != 1 {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	w.Open(t, evidencetest.Suite, "before", 1)
+	w.Log.Key = key
+	s.publish(t, w.Log)
+	wantRefused("a key before its policy's entry")
+	l.Close()
+	l = mustOpen(t, dir, w.Envelope, s)
+	w.Log.Record(t, attest.RecordPolicy, w.Coordinator, second)
+	s.publish(t, w.Log)
+	wantSize(t, l, 8)
+	w.Open(t, evidencetest.Suite, "after", 1)
+	w.Log.Key = old
+	s.publish(t, w.Log)
+	wantRefused("a key after the next one's policy")
+	w.Log.Key = key
+	s.publish(t, w.Log)
+	wantSize(t, l, 9)
+	l.Close()
+	wantSize(t, mustOpen(t, dir, w.Envelope, s), 9)
+}
+
 func TestEntriesBeforeThePinnedPolicyAreReadWithTheOlderOnes(t *testing.T) {
 	w, s := story(t)
 	first := w.Envelope

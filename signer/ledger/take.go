@@ -163,11 +163,11 @@ func (l *Ledger) read(ctx context.Context, size int64, entries []translog.Entry)
 
 // confirm compares what was read with a checkpoint and stores both.
 func (l *Ledger) confirm(c translog.Checkpoint, note []byte, before *policy.Version) error {
-	seen, err := l.witnessed(note, l.follower.Chain().Newest())
+	seen, err := l.accepted(note, l.follower.Chain().Newest())
 	if err != nil {
 		// Who published a checkpoint over a new policy may not have known it yet.
 		var again error
-		if seen, again = l.witnessed(note, before); again != nil {
+		if seen, again = l.accepted(note, before); again != nil {
 			return err
 		}
 	}
@@ -196,6 +196,16 @@ func (l *Ledger) breakOn(err error) error {
 	return l.broken
 }
 
+// accepted returns when the witnesses of a policy saw a checkpoint that the
+// policy's log key signed. A key counts from the entry of the policy that brings
+// it until that of one with another, for it may have been changed because it got out.
+func (l *Ledger) accepted(note []byte, v *policy.Version) (attest.Time, error) {
+	if _, err := translog.OpenCheckpoint(note, v.Log.Key); err != nil {
+		return 0, fmt.Errorf("%w of policy %d, the newest that the log holds: %w", ErrBadCheckpoint, v.Serial, err)
+	}
+	return l.witnessed(note, v)
+}
+
 // witnessed returns when the witnesses of a policy saw a checkpoint, zero if it
 // has none.
 func (l *Ledger) witnessed(note []byte, v *policy.Version) (attest.Time, error) {
@@ -209,8 +219,8 @@ func (l *Ledger) witnessed(note []byte, v *policy.Version) (attest.Time, error) 
 	return at, nil
 }
 
-// open verifies a checkpoint under the log key of any policy that is known: a
-// new key's first checkpoints and an old one's last may overlap.
+// open verifies a checkpoint under the log key of any policy that is known.
+// Whether the key is the one that counts is known once the tree is read.
 func (l *Ledger) open(note []byte) (translog.Checkpoint, error) {
 	return openUnder(l.follower.Chain(), note)
 }
