@@ -57,7 +57,7 @@ func (k SigningKey) Cosign(text []byte, at Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cosigning as %q: %w", k.name, err)
 	}
-	cosignature := append(binary.BigEndian.AppendUint64(nil, uint64(at)), signature...) //nolint:gosec // checked: not negative
+	cosignature := append(binary.BigEndian.AppendUint64(nil, uint64(at)), signature...)
 	if _, err := k.VerifyCosignature(text, cosignature); err != nil {
 		return nil, fmt.Errorf("checking own cosignature: %w", err)
 	}
@@ -77,7 +77,7 @@ func (k VerifierKey) VerifyCosignature(text, cosignature []byte) (Time, error) {
 	if seconds > uint64(latestTime) {
 		return 0, malformed("cosignature of %q: time %d is after the year 9999", k.name, seconds)
 	}
-	at := Time(seconds) //nolint:gosec // bounded by latestTime
+	at := Time(seconds)
 	if err := checkCosigned(at); err != nil {
 		return 0, malformed("cosignature of %q: %w", k.name, err)
 	}

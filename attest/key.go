@@ -200,6 +200,7 @@ func (k VerifierKey) Verify(message, signature []byte) error {
 		if ecdsa.VerifyASN1(k.ec, digest[:], signature) {
 			return nil
 		}
+	case Cosignature: // signs no messages; see VerifyCosignature
 	}
 	return fmt.Errorf("%w under the key of %q", ErrBadSignature, k.name)
 }

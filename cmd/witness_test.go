@@ -146,7 +146,7 @@ func TestADecisionThatItsWitnessesSawTooLateExpiresAndIsTriedAgain(t *testing.T)
 		t.Errorf("reason is %q", s.Reason)
 	}
 	if s.Newest == release || s.Final {
-		s = h.await(t, release, "tried again", func(s *bus.ReleaseStatus) bool { return s.Newest != release })
+		h.await(t, release, "tried again", func(s *bus.ReleaseStatus) bool { return s.Newest != release })
 	}
 	if h.device.made.Load() != 0 {
 		t.Error("the device signed on a decision that came too late")
