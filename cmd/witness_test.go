@@ -160,3 +160,48 @@ func TestADecisionThatItsWitnessesSawTooLateExpiresAndIsTriedAgain(t *testing.T)
 		t.Error(err)
 	}
 }
+
+// The second attempt is carried by keys that last. Its bytes are those of the
+// first decision, which is in the log and came too late.
+func TestAfterADecisionThatCameTooLateTheNextAttemptIsSigned(t *testing.T) {
+	t.Parallel()
+	const short, threshold = 3, 4
+	end := attest.At(time.Now()) + 120
+	h := newHouse(t, houseOptions{rebuilders: 7, threshold: threshold, witnesses: 2, change: func(p *policy.Policy) {
+		for i := range short {
+			p.Rebuilders[i].ValidUntil = end
+		}
+	}})
+	r := h.request(t, "1.0", nil)
+	b := build(t, "1.0", "")
+	vote := func(release attest.Digest, built []attest.SigningKey) {
+		for _, key := range h.Rebuilders {
+			if slices.ContainsFunc(built, func(k attest.SigningKey) bool { return k.Name() == key.Name() }) {
+				h.publish(t, key.Name(), h.statement(t, release, key, b))
+			} else {
+				h.publish(t, key.Name(), h.statement(t, release, key, b, failed(attest.InfraError, source(t, r))))
+			}
+		}
+	}
+	first := h.submit(t, r)
+	h.awaitOpened(t, first)
+	for _, w := range h.witnesses {
+		w.skew.Store(int64(4 * time.Minute))
+	}
+	vote(first, h.Rebuilders[:threshold]) // three of them with keys that end
+	h.awaitState(t, first, coordinator.Expired)
+	s := h.await(t, first, "tried again", func(s *bus.ReleaseStatus) bool { return s.Newest != first })
+	vote(s.Newest, h.Rebuilders[short:])
+	h.awaitState(t, s.Newest, coordinator.Signed)
+	reply, err := h.publisher.Status(t.Context(), bus.StatusRequest{Release: s.Newest, Evidence: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := evidence.Parse(reply.Evidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := evidence.Verify(bundle, evidence.Trust{Policy: h.Envelope}); err != nil {
+		t.Error(err)
+	}
+}
