@@ -54,9 +54,6 @@ func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) {
 	}
 	for _, s := range statuses {
 		if errors.Is(err, s.refusal) {
-			if s.status == http.StatusUnprocessableEntity { // the log signed it, so it may be the proof of a fork
-				w.log.ErrorContext(r.Context(), "checkpoint refused that does not continue its log", slog.String("request", string(body)), slog.Any("reason", err))
-			}
 			w.refuse(rw, r, s.status, err)
 			return
 		}

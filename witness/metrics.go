@@ -3,8 +3,8 @@ package witness
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	requests   *prometheus.CounterVec
-	size, last *prometheus.GaugeVec
+	requests, contradictions *prometheus.CounterVec
+	size, last               *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -14,8 +14,12 @@ func newMetrics() *metrics {
 	return &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "reprosign", Subsystem: "witness", Name: "requests_total",
-			Help: "Requests to cosign, by status. Alarm on any 422, which may be the sign of a fork, and on any 500.",
+			Help: "Requests to cosign, by status. Alarm on any 500.",
 		}, []string{"status"}),
+		contradictions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "reprosign", Subsystem: "witness", Name: "contradictions_total",
+			Help: "Checkpoints with the log's signature that were not shown to continue the one cosigned last, by log. Alarm on any: it may be a fork.",
+		}, []string{"origin"}),
 		size: gauge("log_size", "Entries of the largest tree that was cosigned, by log."),
 		last: gauge("last_cosignature_seconds", "When a log was cosigned last, Unix time; 0 if never."),
 	}
@@ -29,5 +33,5 @@ func (m *metrics) cosigned(l *watched) {
 
 // Collectors returns the witness's metrics.
 func (w *Witness) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{w.metrics.requests, w.metrics.size, w.metrics.last}
+	return []prometheus.Collector{w.metrics.requests, w.metrics.contradictions, w.metrics.size, w.metrics.last}
 }

@@ -188,6 +188,7 @@ func (w *Witness) cosign(l *watched, r translog.AddCheckpoint, c translog.Checkp
 		return nil, Conflict{l.last.Size}
 	}
 	if err := translog.CheckConsistency(r.Proof, c, l.last); err != nil {
+		w.suspect(l, r, c, err)
 		return nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
 	}
 	now := attest.At(w.now())
@@ -212,6 +213,21 @@ func (w *Witness) cosign(l *watched, r translog.AddCheckpoint, c translog.Checkp
 	l.note, l.last, l.at, l.loaded = note, c, now, true
 	w.metrics.cosigned(l)
 	return line, nil
+}
+
+// suspect notes a checkpoint that may prove a fork, since the log signed it and
+// it was not shown to continue the last one. Anybody can send again what the log
+// has signed, with a proof that is none and with lines behind it: so what any tree
+// continues is left out, and of the checkpoint only what the log signed is kept.
+func (w *Witness) suspect(l *watched, r translog.AddCheckpoint, c translog.Checkpoint, reason error) {
+	if c == l.last || l.last.Size == 0 && c.Size > 0 {
+		return
+	}
+	w.metrics.contradictions.WithLabelValues(l.origin).Inc()
+	if pruned, err := translog.Prune(r.Checkpoint, l.keys...); err == nil {
+		r.Checkpoint = pruned
+	}
+	w.log.Error("checkpoint refused that does not continue its log", slog.String("request", string(r.Marshal())), slog.Any("reason", reason))
 }
 
 // newest returns the last checkpoint of a log that was cosigned, by the log's

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -314,6 +316,48 @@ func TestMonitorsReadTheLastCheckpointOfEachLog(t *testing.T) {
 		if status, _ := get(path); status != http.StatusNotFound {
 			t.Errorf("%s: status %d", path, status)
 		}
+	}
+}
+
+// What a log has signed is public. Whoever sends it back with nonsense must
+// neither raise the alarm of a fork nor fill the disk.
+func TestOnlyWhatMayProveAForkIsCountedAndKept(t *testing.T) {
+	key := logKey(t, origin, 1)
+	log, rival := newHistory(t, key, "writer", 5), newHistory(t, key, "rival", 5)
+	h := newHouse(t, key)
+	var kept bytes.Buffer
+	h.config.Logger = slog.New(slog.NewTextHandler(&kept, nil))
+	h.open(t)
+	count := func() int {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(h.Collectors()...)
+		families, err := registry.Gather()
+		must(t, err)
+		for _, f := range families {
+			if f.GetName() == "reprosign_witness_contradictions_total" {
+				return int(f.GetMetric()[0].GetCounter().GetValue())
+			}
+		}
+		return 0
+	}
+	nonsense := func(old, size int64) []byte {
+		return translog.AddCheckpoint{Old: old, Proof: []tlog.Hash{{1}}, Checkpoint: log.checkpoint(t, size)}.Marshal()
+	}
+	h.want(t, "first, with a proof", nonsense(0, 3), http.StatusUnprocessableEntity)
+	h.want(t, "first", log.request(t, 0, 3), http.StatusOK)
+	h.want(t, "the same, with a proof", nonsense(3, 3), http.StatusUnprocessableEntity)
+	if count() != 0 || kept.Len() != 0 {
+		t.Errorf("nonsense counts as %d contradictions: %s", count(), kept.String())
+	}
+	stuffed := append(rival.request(t, 3, 3), "— stranger "+strings.Repeat("A", 60_000)+"\n"...)
+	h.want(t, "a rival", stuffed, http.StatusUnprocessableEntity)
+	signed := strings.Fields(string(rival.checkpoint(t, 3)))
+	if text := kept.String(); count() != 1 || len(text) > 1000 || !strings.Contains(text, signed[len(signed)-1]) {
+		t.Errorf("%d contradictions, %d bytes kept: %.1000s", count(), len(text), text)
+	}
+	h.want(t, "a rival that has grown", rival.request(t, 3, 5), http.StatusUnprocessableEntity)
+	if count() != 2 {
+		t.Errorf("%d contradictions, want 2", count())
 	}
 }
 
