@@ -28,16 +28,16 @@ func (w *watch) await(fact *translog.Fact) {
 	case fact.Problem != "":
 	case fact.Decision != nil:
 		d := fact.Decision
-		w.state.Pending = append(w.state.Pending, pending{Release: d.Release, Decided: d.Decided, Next: w.time()})
+		w.state.Pending = append(w.state.Pending, pending{Release: d.Release, Since: d.Decided, Next: w.time()})
 	case fact.Signatures != nil:
 		for i := range w.state.Pending {
 			if p := &w.state.Pending[i]; p.Release == fact.Signatures.Release {
-				p.Signed, p.Next = true, w.time()
+				p.Signed, p.Since, p.Next = true, w.time(), w.time()
 				return
 			}
 		}
 		if r, known := w.auditor.follower.Release(fact.Signatures.Release); known && r.Decision != nil {
-			w.state.Pending = append(w.state.Pending, pending{Release: fact.Signatures.Release, Decided: r.Decision.At, Signed: true, Next: w.time()})
+			w.state.Pending = append(w.state.Pending, pending{Release: fact.Signatures.Release, Signed: true, Since: w.time(), Next: w.time()})
 		}
 	}
 }
@@ -88,14 +88,14 @@ func (w *watch) keep(p *pending, outcome error, now attest.Time) bool {
 		p.Next = now
 		return true
 	}
-	patient := now < p.Decided.Add(w.patience.Evidence)
+	patient := now < p.Since.Add(w.patience.Evidence)
 	switch {
 	case !p.Signed && !patient:
 		return false // nothing was signed; if it is, it will be noted again
 	case p.Signed && !patient:
 		w.stands(missing)
 	}
-	p.Next = now.Add(min(longestWait, max(time.Second, time.Duration(now-p.Decided)*time.Second/4)))
+	p.Next = now.Add(min(longestWait, max(time.Second, time.Duration(now-p.Since)*time.Second/4)))
 	return true
 }
 

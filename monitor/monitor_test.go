@@ -229,6 +229,25 @@ func TestAMissingBodyHaltsTheMonitorUntilItIsServed(t *testing.T) {
 	}
 }
 
+func TestOneMissingBodyAfterAnotherIsToldAndEnds(t *testing.T) {
+	t.Parallel()
+	l := lawful(t, evidencetest.Options{})
+	s := newScene(t, l, nil)
+	var paths []string
+	var bodies [][]byte
+	for _, e := range l.World.Log.Entries[:2] {
+		path := "body/" + translog.BodyDigest(e.Envelope).String()
+		paths, bodies = append(paths, path), append(bodies, l.File(path))
+		l.Set(path, nil)
+	}
+	s.wants(t, "log entry 0: body missing", monitor.MissingBody)
+	l.Set(paths[0], bodies[0])
+	s.wants(t, "log entry 1: body missing", monitor.MissingBody)
+	s.quiet(t, monitor.MissingBody) // the second alone
+	l.Set(paths[1], bodies[1])
+	s.quiet(t)
+}
+
 func TestASignatureWithoutDecisionIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{}))

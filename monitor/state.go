@@ -93,9 +93,9 @@ func olderThan(chain *policy.Chain, pinned *attest.Envelope) []*attest.Envelope 
 // pending is a decided release whose decision was not evaluated again yet.
 type pending struct {
 	Release attest.Digest `json:"release"`
-	Decided attest.Time   `json:"decided"`
 	Signed  bool          `json:"signed"`
-	Next    attest.Time   `json:"next"` // when to ask for its evidence again
+	Since   attest.Time   `json:"since"` // of the decision; if it is signed, when that was seen
+	Next    attest.Time   `json:"next"`  // when to ask for its evidence again
 }
 
 // raised is an alarm with what became of it.
@@ -145,10 +145,6 @@ func (m *memory) open(trust attest.Digest, learn learner) (*state, error) {
 	if m.facts, err = os.OpenFile(m.path(factsFile), os.O_RDWR|os.O_CREATE, fileMode); err != nil {
 		return nil, err
 	}
-	// Lines behind those that count were written by a pass that did not happen.
-	if err := m.facts.Truncate(s.Facts); err != nil {
-		return nil, err
-	}
 	each, err := learn(s)
 	if err != nil {
 		return nil, err
@@ -195,7 +191,8 @@ func parseState(data []byte) (*state, error) {
 	return &s, nil
 }
 
-// replay reads the facts that count.
+// replay reads the facts that count. Lines behind them were written by a pass
+// that did not happen; the next one writes over them.
 func (m *memory) replay(s *state, each func(translog.Fact) error) error {
 	lines := bufio.NewReader(io.NewSectionReader(m.facts, 0, s.Facts))
 	if err := eachFact(lines, s.Entries, each); err != nil {
