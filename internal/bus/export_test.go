@@ -41,3 +41,7 @@ func cell(subjects []string) string {
 	}
 	return "`" + strings.Join(subjects, "`<br>`") + "`"
 }
+
+// Answerable reports whether a service that one role of the house may ask, or
+// any if it is empty, answers to a reply subject.
+func Answerable(asker Role, reply string) bool { return (&endpoint{asker: asker}).answerable(reply) }

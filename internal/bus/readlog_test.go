@@ -130,3 +130,28 @@ func TestQuestionsOfOneRebuilderThatWaitKeepNoSignerWaiting(t *testing.T) {
 		}
 	}
 }
+
+func TestServicesAnswerOnlyThoseWhoMayAsk(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		asker bus.Role
+		reply string
+		want  bool
+	}{
+		{bus.RoleSigner, bus.Inbox(hsm) + ".x", true},
+		{bus.RoleSigner, "_R_.Abc", true}, // of another account, rewritten by the server
+		{bus.RoleSigner, bus.Inbox(one) + ".x", false},
+		{bus.RoleSigner, "_INBOX_signers.x", false},
+		{bus.RoleCoordinator, bus.Inbox(one) + ".x", true},
+		{bus.RoleCoordinator, bus.Inbox(hsm) + ".x", false},
+		{"", bus.Inbox(one) + ".x", true},
+		{"", "vote.alpha", false},
+		{bus.RoleSigner, "vote.alpha", false},
+		{bus.RoleSigner, "$JS.API.STREAM.DELETE.VOTES", false},
+		{bus.RoleSigner, "", false},
+	} {
+		if got := bus.Answerable(test.asker, test.reply); got != test.want {
+			t.Errorf("asked by %q with reply subject %q: answered %t", test.asker, test.reply, got)
+		}
+	}
+}

@@ -119,13 +119,11 @@ func (l *Ledger) verify(ctx context.Context, s *served) (done bool, err error) {
 	switch {
 	case err != nil:
 		return false, err
-	case c.Size < known.Size:
-		return false, fmt.Errorf("%w: the newest checkpoint has size %d, one of size %d was verified before; was the database restored?", ErrShrunk, c.Size, known.Size)
+	case c.Size < l.follower.Size():
+		// Entries may have been served beyond the largest checkpoint that was confirmed.
+		return false, fmt.Errorf("%w: the newest checkpoint has size %d, entries up to %d were served before; was the database restored?", ErrShrunk, c.Size, l.follower.Size())
 	case c.Size == known.Size && c.Root != known.Root:
 		return false, fmt.Errorf("%w: two checkpoints of size %d with different roots", ErrForked, c.Size)
-	case c.Size < l.follower.Size():
-		// Entries beyond it were read under a larger checkpoint that was not confirmed.
-		return false, fmt.Errorf("%w: the newest checkpoint has size %d, entries up to %d were served before", ErrShrunk, c.Size, l.follower.Size())
 	}
 	before := l.follower.Chain().Newest()
 	if err := l.read(ctx, c.Size, s.entries); err != nil {
