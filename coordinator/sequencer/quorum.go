@@ -138,7 +138,8 @@ func (s *Sequencer) cosigned(ctx context.Context, r rule, tree coordinator.Tree,
 const renewals = 3
 
 // renew has the newest checkpoint cosigned again when its cosignatures grow old,
-// or when a newer policy wants others.
+// or when a newer policy wants others, or another log key: another replica may
+// have published the entry of that policy before it knew.
 func (s *Sequencer) renew(ctx context.Context, r rule, tree coordinator.Tree) error {
 	if !r.witnessed() {
 		return nil
@@ -151,7 +152,8 @@ func (s *Sequencer) renew(ctx context.Context, r rule, tree coordinator.Tree) er
 	for _, suite := range s.trust.Newest().Suites {
 		stale = min(stale, suite.CheckpointAge())
 	}
-	if at, _, err := r.set.Time(note); err == nil && time.Since(at.Time()) < stale/renewals {
+	_, otherKey := translog.OpenCheckpoint(note, r.key.VerifierKey)
+	if at, _, err := r.set.Time(note); err == nil && otherKey == nil && time.Since(at.Time()) < stale/renewals {
 		return nil
 	}
 	if err := s.vouched(ctx, r); err != nil {
