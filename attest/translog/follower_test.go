@@ -288,6 +288,18 @@ func TestForeignEntriesAreNamedAndChangeNothing(t *testing.T) {
 	record := func(kind attest.RecordKind, bodies ...*attest.Envelope) func() {
 		return func() { w.Log.Record(t, kind, w.Coordinator, bodies...) }
 	}
+	// A device that signed in secret could hide behind such statements.
+	signatures := func(at int64, n int) func() {
+		return func() {
+			m := attest.SignaturesMade{
+				Signer: w.Signer.Name(), Release: r.ID, Decision: r.Decision.Digest(), LogIndex: at, Certificate: w.Certificate.Fingerprint(), Kind: attest.DetachedBinary,
+			}
+			for i := range n {
+				m.Signatures = append(m.Signatures, attest.ArtifactSignature{Artifact: fmt.Sprintf("%d.deb", i), SHA512: attest.Digest512{byte(i + 1)}, Signature: attest.Digest{1}})
+			}
+			w.Log.Append(t, sealed(w.Signer, m), w.Signer.VerifierKey)
+		}
+	}
 	x, y := propose(t, w, o, 0, "x"), propose(t, w, o, 0, "y")
 	before, _ := follow(t, w)
 	for name, test := range map[string]struct {
@@ -334,13 +346,12 @@ func TestForeignEntriesAreNamedAndChangeNothing(t *testing.T) {
 			d.Request = attest.Digest{9}
 			w.Log.Append(t, sealed(w.Signer, d), w.Signer.VerifierKey)
 		}, "another request or policy"},
-		"signatures on a decision elsewhere": {func() {
-			m := attest.SignaturesMade{
-				Signer: w.Signer.Name(), Release: r.ID, Decision: r.Decision.Digest(), LogIndex: 7, Certificate: w.Certificate.Fingerprint(),
-				Kind: attest.DetachedBinary, Signatures: []attest.ArtifactSignature{{Artifact: "a.deb", SHA512: attest.Digest512{1}, Signature: attest.Digest{1}}},
-			}
-			w.Log.Append(t, sealed(w.Signer, m), w.Signer.VerifierKey)
-		}, "does not stand at entry 7"},
+		"signatures on a decision elsewhere":     {signatures(7, 1), "does not stand at entry 7"},
+		"more signatures than decided artifacts": {signatures(1, len(r.Artifacts)+1), "artifacts were decided"},
+		"signatures that the log has already": {func() {
+			signatures(1, 1)()
+			signatures(1, 1)()
+		}, "in the log already, at entry 3"},
 		"a policy that too few signed": {func() {
 			p := next(w, first, nil)
 			e, err := p.Seal(w.Admins[0])

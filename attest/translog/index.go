@@ -24,6 +24,7 @@ type index struct {
 	first map[bytesKey]uint32
 	more  map[bytesKey][]uint32
 
+	signatures   map[signedKey]int64   // the entry that says which were made
 	withdrawn    map[attest.Digest]int // by request: the first attempt that is
 	reopened     map[attest.Digest]int // by request: the last attempt, if not the first
 	equivocators map[attest.Digest][]string
@@ -41,8 +42,12 @@ type entryRelease struct {
 	publisher, suite, source uint32
 	ground                   uint32
 	attempt                  int32
+	artifacts                uint16 // decided
 	signed                   bool
 }
+
+// signedKey is a release, by its number, and a certificate.
+type signedKey struct{ release, certificate uint32 }
 
 // nameKey is the SHA-256 of suite and name.
 type nameKey [sha256.Size]byte
@@ -60,7 +65,7 @@ type owner struct {
 func newIndex() index {
 	return index{
 		wordOf: map[string]uint32{}, byID: map[attest.Digest]uint32{}, names: map[nameKey]owner{},
-		first: map[bytesKey]uint32{}, more: map[bytesKey][]uint32{},
+		first: map[bytesKey]uint32{}, more: map[bytesKey][]uint32{}, signatures: map[signedKey]int64{},
 		withdrawn: map[attest.Digest]int{}, reopened: map[attest.Digest]int{}, equivocators: map[attest.Digest][]string{}, complainants: map[attest.Digest][]string{}, refused: map[attest.Digest]string{},
 	}
 }
@@ -87,7 +92,7 @@ func (x *index) learn(chain *policy.Chain, at int64, fact *Fact) error {
 	case KindDecision:
 		return x.decided(at, fact)
 	case KindSignatures:
-		return x.signed(fact.Signatures)
+		return x.signed(at, fact.Signatures)
 	case KindForeign:
 		return errFact // it is foreign for a reason
 	case KindPolicy, KindWithdrawal, KindEquivocation, KindComplaint:
@@ -98,7 +103,7 @@ func (x *index) learn(chain *policy.Chain, at int64, fact *Fact) error {
 	return x.recorded(chain, fact.Kind, fact.Record)
 }
 
-func (x *index) signed(s *SignaturesFact) error {
+func (x *index) signed(at int64, s *SignaturesFact) error {
 	if s == nil {
 		return errFact
 	}
@@ -107,6 +112,7 @@ func (x *index) signed(s *SignaturesFact) error {
 		return errFact
 	}
 	x.releases[i].signed = true
+	x.signatures[signedKey{i, x.word(s.Certificate)}] = at
 	return nil
 }
 
@@ -167,6 +173,22 @@ func (x *index) opened(chain *policy.Chain, at int64, fact *Fact) error {
 	return nil
 }
 
+// explained reports why a statement of signatures explains nothing: its release
+// has one by the certificate already, or it names more than were decided about. A
+// device that signed in secret could hide behind either.
+func (x *index) explained(m attest.SignaturesMade) error {
+	i := x.byID[m.Release]
+	if word, known := x.wordOf[m.Certificate]; known {
+		if at, twice := x.signatures[signedKey{i, word}]; twice {
+			return fmt.Errorf("signatures by certificate %s on release %s are in the log already, at entry %d", m.Certificate, m.Release.Short(), at)
+		}
+	}
+	if n := int(x.releases[i].artifacts); len(m.Signatures) > n {
+		return fmt.Errorf("%d signatures on release %s, in which %d artifacts were decided", len(m.Signatures), m.Release.Short(), n)
+	}
+	return nil
+}
+
 // maxReleases is what the index can number.
 const maxReleases = 1<<32 - 2
 
@@ -190,6 +212,7 @@ func (x *index) decided(at int64, fact *Fact) error {
 	}
 	r := &x.releases[i]
 	r.decision, r.decided, r.at, r.ground = fact.Statement, at, d.Decided, x.word(string(d.Ground))
+	r.artifacts = uint16(len(d.Artifacts))
 	suite := x.words[r.suite]
 	for _, a := range d.Artifacts {
 		if _, taken := x.names[keyOfName(suite, a.Name)]; !taken {

@@ -192,6 +192,9 @@ func (r *reader) signatures() error {
 	if !known || release.Decision == nil || release.Decision.Statement != m.Decision || release.Decision.Index != m.LogIndex {
 		return problemf("signatures on a decision about release %s that does not stand at entry %d", m.Release.Short(), m.LogIndex)
 	}
+	if err := r.f.index.explained(m); err != nil {
+		return problemf("%w", err)
+	}
 	return nil
 }
 
