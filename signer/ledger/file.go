@@ -19,8 +19,9 @@ import (
 
 const (
 	fileMode = 0o600
-	// maxLine bounds a line of the file, in bytes.
-	maxLine = translog.MaxFact + 1<<10
+	// maxLine bounds a line of the file, in bytes. The longest is the head, with
+	// policies that came together in one message of the bus.
+	maxLine = 8 << 20
 	// fileForm is the form of the file, for a reader of another one.
 	fileForm = 1
 )
@@ -161,6 +162,9 @@ func (c *file) write(l line) error {
 	data, err := json.Marshal(l, json.Deterministic(true))
 	if err != nil {
 		return err
+	}
+	if len(data) >= maxLine {
+		return fmt.Errorf("line of %d bytes, at most %d allowed", len(data), maxLine-1)
 	}
 	data = append(data, '\n')
 	c.sum.Write(data)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -585,6 +586,30 @@ func TestEntriesBeforeThePinnedPolicyAreReadWithTheOlderOnes(t *testing.T) {
 		wantSize(t, l, 7)
 		l.Close()
 		s.policies = nil // they are in the file
+	}
+}
+
+func TestManyOldPoliciesAreReadAgainFromTheFile(t *testing.T) {
+	w, s := story(t)
+	newest := w.Envelope
+	for serial := uint64(2); serial <= 16; serial++ {
+		next := w.Policy
+		next.Serial, next.Previous, next.Issued = serial, newest.Digest(), next.Issued+1
+		next.Publishers = slices.Clone(next.Publishers)
+		next.Publishers[0].Sources = nil
+		for i := range policy.MaxEntries {
+			next.Publishers[0].Sources = append(next.Publishers[0].Sources, fmt.Sprintf("%0128d", i))
+		}
+		s.policies = append(s.policies, newest)
+		newest = w.Seal(t, next)
+		w.Log.Record(t, attest.RecordPolicy, w.Coordinator, newest)
+	}
+	s.publish(t, w.Log)
+	dir := t.TempDir()
+	for range 2 {
+		l := mustOpen(t, dir, newest, s)
+		wantSize(t, l, 21)
+		l.Close()
 	}
 }
 
