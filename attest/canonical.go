@@ -66,8 +66,8 @@ var canonicalTypes sync.Map // reflect.Type → bool
 // values. Numbers have more than one spelling, and names beyond ASCII another
 // order in UTF-8 than in RFC 8785.
 func encodesCanonically(t reflect.Type) bool {
-	if known, ok := canonicalTypes.Load(t); ok {
-		return known.(bool) //nolint:forcetypeassert // nothing else is stored
+	if answer, ok := canonicalTypes.Load(t); ok {
+		return answer == true
 	}
 	answer := declaredInOrder(t)
 	canonicalTypes.Store(t, answer)

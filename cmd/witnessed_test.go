@@ -38,7 +38,7 @@ func TestTheIndependentVerifierAcceptsTheEvidenceOfAWitnessedRelease(t *testing.
 	if exec.CommandContext(t.Context(), python, "-c", "import cryptography").Run() != nil {
 		python = "python3"
 	}
-	out, err := exec.CommandContext(t.Context(), python, "-B", "../examples/python/verify.py", //nolint:gosec // the files of this test
+	out, err := exec.CommandContext(t.Context(), python, "-B", "../examples/python/verify.py",
 		"--trust", filepath.Join(dir, "trust.json"), filepath.Join(dir, "bundle.json"), filepath.Join(dir, b.artifacts[0].Name)).CombinedOutput()
 	if err != nil || !bytes.HasSuffix(out, []byte("\nverified\n")) {
 		t.Errorf("%v\n%s", err, out)
