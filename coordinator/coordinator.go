@@ -74,6 +74,7 @@ type Coordinator struct {
 	batch   int
 	closed  *handoff
 	jobs    jobs
+	reading *semaphore.Weighted // answers about the log
 	parties parties
 }
 
@@ -91,6 +92,7 @@ func New(c Config) (*Coordinator, error) {
 		metrics: newMetrics(), events: newBroadcast(), grown: newBroadcast(), batch: cmp.Or(c.Batch, ingestBatch),
 		closed:  newHandoff(),
 		jobs:    jobs{room: semaphore.NewWeighted(signAtOnce)},
+		reading: semaphore.NewWeighted(readsAtOnce),
 		parties: parties{onPolicy: c.OnPolicy, first: c.Trust.Newest().Serial},
 	}, nil
 }

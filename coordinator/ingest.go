@@ -15,7 +15,7 @@ import (
 )
 
 // ingestBatch bounds the votes that one transaction commits, unless set otherwise.
-const ingestBatch = 1000
+const ingestBatch = 500
 
 // checked is a message after verification: a statement to store or the reason
 // why not.

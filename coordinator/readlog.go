@@ -24,7 +24,7 @@ func (c *Coordinator) ReadLog(ctx context.Context, q bus.LogRequest) bus.LogRepl
 	defer timer.Stop()
 	for over := q.WaitSeconds == 0; ; {
 		grown := c.grown.wait() // before reading, so that no entry falls between
-		note, entries, err := c.store.LogEntries(ctx, q.From, bus.MaxLogEntries, bus.MaxLogBytes)
+		note, entries, err := c.logEntries(ctx, q.From, bus.MaxLogEntries)
 		if err != nil {
 			return bus.LogReply{Error: answer(err)}
 		}
@@ -42,11 +42,23 @@ func (c *Coordinator) ReadLog(ctx context.Context, q bus.LogRequest) bus.LogRepl
 	}
 }
 
+// readsAtOnce bounds the answers that are read from the database at one time:
+// whoever may ask must not take the connections that votes are stored over.
+const readsAtOnce = 4
+
+func (c *Coordinator) logEntries(ctx context.Context, from int64, limit int) (note []byte, entries []translog.Entry, err error) {
+	if err := c.reading.Acquire(ctx, 1); err != nil {
+		return nil, nil, err
+	}
+	defer c.reading.Release(1)
+	return c.store.LogEntries(ctx, from, limit, bus.MaxLogBytes)
+}
+
 // newestEntry gives the newest entry with the right edge of the tree before it.
 // That is what the entry's proof consists of: where the last leaf is on the
 // way to the root, all that is beside the way is on its left.
 func (c *Coordinator) newestEntry(ctx context.Context) (bus.LogReply, error) {
-	note, _, err := c.store.LogEntries(ctx, translog.MaxTreeSize, 1, bus.MaxLogBytes)
+	note, _, err := c.logEntries(ctx, translog.MaxTreeSize, 1)
 	if err != nil || note == nil {
 		return bus.LogReply{}, err
 	}
@@ -62,7 +74,7 @@ func (c *Coordinator) newestEntry(ctx context.Context) (bus.LogReply, error) {
 	if err != nil {
 		return bus.LogReply{}, err
 	}
-	_, entries, err := c.store.LogEntries(ctx, newest.Size-1, 1, bus.MaxLogBytes)
+	_, entries, err := c.logEntries(ctx, newest.Size-1, 1)
 	if err != nil {
 		return bus.LogReply{}, err
 	}

@@ -2,7 +2,6 @@ package sequencer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/reprosign/reprosign/attest"
@@ -92,7 +91,8 @@ func (s *Sequencer) openStored(ctx context.Context, note []byte) (translog.Check
 func (s *Sequencer) confirm(c coordinator.Case, d attest.Decision, seen policy.Seen) error {
 	version, known := s.trust.ByDigest(c.Opening.Policy)
 	if !known {
-		return errors.New("policy of the release is not known here")
+		// Older than the one pinned here: the next attempt is under a newer one.
+		return fmt.Errorf("%w: policy %d of the release is not known here any more", policy.ErrTooLate, c.Opening.PolicySerial)
 	}
 	if version.Witnesses.IsZero() {
 		return nil
