@@ -295,7 +295,7 @@ func newBenchHouse(t *testing.T, batch int, env ...string) *benchHouse {
 	h.start(t, dir, "nats")
 	h.start(t, dir, "hsm")
 	h.start(t, dir, "signer", env...)
-	h.start(t, dir, "coordinator", append(env, fmt.Sprintf("BENCH_BATCH=%d", batch))...)
+	h.start(t, dir, "coordinator", append(env, fmt.Sprintf("BENCH_BATCH=%d", batch), "GOMEMLIMIT=96MiB")...) // as its unit sets it
 	if h.reader, err = store.OpenReader(t.Context(), h.dsn); err != nil {
 		t.Fatal(err)
 	}
