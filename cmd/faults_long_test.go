@@ -219,7 +219,7 @@ func (e *estate) startParties(t *testing.T) {
 		"nats": map[string]any{"seed": e.seeds[bus.Identity{Role: bus.RoleCoordinator, Name: "coordinator"}], "listen": listen},
 	})
 	e.unit(t, "signer", "reprosign-signer", map[string]any{
-		"name": "signer", "policy": e.path("policy.json"), "key": e.path("statement.pem"), "listen": freePort(t),
+		"name": "signer", "policy": e.path("policy.json"), "key": e.path("statement.pem"), "listen": freePort(t), "state": e.path("signer-state"),
 		"nats":        nats(bus.RoleSigner, "signer"),
 		"nethsm":      map[string]any{"url": e.hsmURL, "trust": e.trust, "user": hsmUser, "passphrase": e.path("hsm.passphrase")},
 		"certificate": []map[string]any{{"file": e.path("certificate.pgp"), "key": hsmKey}},
