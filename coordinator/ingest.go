@@ -16,7 +16,7 @@ import (
 
 // ingestBatch bounds the votes that one transaction commits, unless set
 // otherwise. Each batch locks and reads its releases once, however many of their
-// votes it holds: a half of it costs the database twice as much in a flood.
+// votes it holds.
 const ingestBatch = 1000
 
 // checked is a message after verification: a statement to store or the reason
