@@ -17,6 +17,7 @@ import (
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
+	"github.com/reprosign/reprosign/internal/durable"
 )
 
 // Limits of a log's memory.
@@ -33,8 +34,6 @@ const (
 	// factsFile holds what each entry means, a line each, in their order.
 	factsFile = "facts"
 	lockFile  = "lock"
-	// unfinished marks a file that is being written.
-	unfinished = ".new"
 
 	dirMode  = 0o750
 	fileMode = 0o640
@@ -281,7 +280,7 @@ func (m *memory) write(s *state, facts []translog.Fact) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(m.path(stateFile), data); err != nil {
+	if err := durable.Replace(m.path(stateFile), data, fileMode); err != nil {
 		return err
 	}
 	*s = next
@@ -303,29 +302,6 @@ func forgetOldest(alarms []raised) []raised {
 		kept = append(kept, a)
 	}
 	return kept
-}
-
-// replace puts a file in the place of another, whole or not at all, durably.
-func replace(path string, data []byte) error {
-	f, err := os.OpenFile(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+unfinished, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // close lets another process have the memory.

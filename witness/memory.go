@@ -12,14 +12,13 @@ import (
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/translog"
+	"github.com/reprosign/reprosign/internal/durable"
 )
 
 const (
 	// keyFile names, in a witness's directory, the key that the memory belongs to.
 	keyFile  = "witness"
 	lockFile = "lock"
-	// unfinished marks a file that is being written. What it holds was never answered.
-	unfinished = ".new"
 
 	fileMode = 0o644
 	dirMode  = 0o750
@@ -36,7 +35,7 @@ func Create(dir string, key attest.VerifierKey) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("creating the witness's memory: %s belongs to a witness already", dir)
 	}
-	if err := replace(path, []byte(key.String()+"\n")); err != nil {
+	if err := durable.Replace(path, []byte(key.String()+"\n"), fileMode); err != nil {
 		return fmt.Errorf("creating the witness's memory: %w", err)
 	}
 	return nil
@@ -107,31 +106,8 @@ func (m *memory) load(origin string) (note []byte, c translog.Checkpoint, at att
 
 // store remembers a cosigned checkpoint. When it returns, the disk has it.
 func (m *memory) store(origin string, note []byte) error {
-	if err := replace(m.path(origin), note); err != nil {
+	if err := durable.Replace(m.path(origin), note, fileMode); err != nil {
 		return fmt.Errorf("remembering log %q: %w", origin, err)
 	}
 	return nil
-}
-
-// replace puts a file in the place of another, whole or not at all, durably.
-func replace(path string, data []byte) error {
-	f, err := os.OpenFile(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+unfinished, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
