@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,17 @@ import (
 	"github.com/reprosign/reprosign/coordinator/dashboard"
 	"github.com/reprosign/reprosign/coordinator/store"
 	"github.com/reprosign/reprosign/internal/config"
+	"github.com/reprosign/reprosign/internal/observe"
 	"github.com/reprosign/reprosign/internal/program"
+)
+
+// Bounds of the public HTTP server.
+const (
+	readTimeout  = 10 * time.Second
+	writeTimeout = time.Minute // an evidence bundle of some megabytes over a slow line
+	idleTimeout  = 2 * time.Minute
+	// retryPause is the time between two attempts to reach the database.
+	retryPause = time.Second
 )
 
 // settings are the dashboard's; deploy/config/dashboard.toml explains each.
@@ -59,7 +70,10 @@ func run(ctx context.Context, s settings) error {
 			return err
 		}
 		p.Measure(board)
-		return serve(ctx, s.Listen, board.Handler(), p.Log, ready)
+		return observe.Public{
+			What: "the pages", Address: s.Listen, Handler: board.Handler(),
+			ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		}.Serve(ctx, p.Log, ready)
 	})
 }
 
@@ -108,4 +122,16 @@ func tryReader(ctx context.Context, s settings) (*store.Reader, error) {
 		return nil, err
 	}
 	return reader, nil
+}
+
+// pause waits a little, or until ctx ends.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(retryPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

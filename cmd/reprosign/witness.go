@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,11 +16,8 @@ import (
 
 // Bounds of the witness's HTTP server. A request is some kilobytes, an answer less.
 const (
-	witnessHeaderTimeout  = 5 * time.Second
 	witnessRequestTimeout = 15 * time.Second
 	witnessIdleTimeout    = 5 * time.Minute // logs keep their connections
-	witnessMaxHeader      = 16 << 10
-	witnessStopPatience   = 10 * time.Second
 )
 
 // witnessSettings are the witness's; deploy/config/witness.toml explains each.
@@ -100,30 +94,9 @@ func runWitness(ctx context.Context, s witnessSettings) error {
 		}
 		defer w.Close()
 		p.Measure(w)
-		return serveWitness(ctx, s.Listen, w.Handler(), p.Log, ready)
+		return observe.Public{
+			What: "the witness", Address: s.Listen, Handler: w.Handler(),
+			ReadTimeout: witnessRequestTimeout, WriteTimeout: witnessRequestTimeout, IdleTimeout: witnessIdleTimeout,
+		}.Serve(ctx, p.Log, ready)
 	})
-}
-
-// serveWitness answers requests until ctx ends, and then those that are under way.
-func serveWitness(ctx context.Context, address string, handler http.Handler, log *slog.Logger, ready func()) error {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("serving the witness: %w", err)
-	}
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: witnessHeaderTimeout,
-		ReadTimeout:       witnessRequestTimeout,
-		WriteTimeout:      witnessRequestTimeout,
-		IdleTimeout:       witnessIdleTimeout,
-		MaxHeaderBytes:    witnessMaxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' own faults
-	}
-	log.InfoContext(ctx, "witness served", slog.String("address", "http://"+listener.Addr().String()))
-	ready()
-	if err := observe.ServeHTTP(ctx, server, listener, witnessStopPatience); err != nil {
-		return fmt.Errorf("serving the witness: %w", err)
-	}
-	return nil
 }
