@@ -35,13 +35,14 @@ type Logged struct {
 
 // Build puts a bundle together and verifies it, with the oldest of its own
 // policies pinned and the witnesses of the release's: evidence that does not
-// convince its maker is not published.
+// convince its maker is not published. Without signatures the decision may have
+// come too late for the witnesses, as in [Reevaluate].
 func Build(in Parts) (*Bundle, error) {
 	b, err := build(in)
 	if err != nil {
 		return nil, fmt.Errorf("building evidence bundle: %w", err)
 	}
-	v := &verifier{bundle: b, trust: Trust{Policy: b.Policies[0]}, asSigner: true, report: &Report{set: b.Artifacts}}
+	v := &verifier{bundle: b, trust: Trust{Policy: b.Policies[0]}, asSigner: true, orTooLate: true, report: &Report{set: b.Artifacts}}
 	if _, err := v.verify(); err != nil {
 		return nil, fmt.Errorf("building evidence bundle: %w", err)
 	}

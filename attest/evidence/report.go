@@ -12,6 +12,10 @@ import (
 	"github.com/reprosign/reprosign/attest/translog"
 )
 
+// ErrUnsigned says that a bundle holds no signature over a decided file: the
+// release is not signed, or was not when the bundle was made.
+var ErrUnsigned = errors.New("the bundle holds no signature")
+
 // Report is what a verified bundle says. Only [Verify] makes one.
 type Report struct {
 	Steps    []Step // what was checked, in order
@@ -35,6 +39,9 @@ type Report struct {
 	Unwitnessed bool
 	// Insecure says that a policy on the way from the pinned one is marked insecure.
 	Insecure bool
+	// TooLate says why the decision does not hold by the witnesses' time: nobody may
+	// rely on it. Only [Reevaluate] returns such a report; it wraps [policy.ErrTooLate].
+	TooLate error
 
 	decision   attest.Digest
 	set        attest.Artifacts
@@ -69,10 +76,17 @@ type FileSignature struct {
 	Reused      bool // made on an earlier decision about the same bytes
 }
 
+// Unsigned reports whether nothing in the evidence is signed: it shows that the
+// signer decided as it had to, and vouches for no file.
+func (r *Report) Unsigned() bool { return len(r.signatures) == 0 }
+
 // Caveats returns, in plain words, what a reader must know before relying on
 // the report. They are to be shown wherever the verdict is.
 func (r *Report) Caveats() []string {
 	var c []string
+	if r.Unsigned() {
+		c = append(c, "unsigned: nothing in this evidence is signed, and it vouches for no file; the release may be withdrawn, may have come too late, or may be signed later")
+	}
 	switch {
 	case r.Unwitnessed && len(r.Witnesses) == 0:
 		c = append(c, "unwitnessed: only the log's own key vouches for the log, and only the signer's clock for the time")
@@ -139,7 +153,7 @@ func (r *Report) CheckFile(name string, file io.Reader) (*File, error) {
 		})
 	}
 	if len(f.Signatures) == 0 {
-		return nil, notVerified("signature", fmt.Errorf("%q is decided, but the bundle holds no signature over it", f.Artifact.Name))
+		return nil, notVerified("signature", fmt.Errorf("%q is decided, but %w over it", f.Artifact.Name, ErrUnsigned))
 	}
 	return f, nil
 }

@@ -43,6 +43,9 @@ func (v *verifier) openCertificates() (string, error) {
 // file is for [Report.CheckFile], which has the file.
 func (v *verifier) openSignatures() (string, error) {
 	reused := 0
+	if len(v.bundle.Signatures) == 0 && len(v.bundle.Certificates)+len(v.bundle.Earlier) == 0 {
+		return "none: this evidence shows what was decided, and vouches for no file", nil
+	}
 	for _, s := range v.bundle.Signatures {
 		opened, err := v.openSignature(s)
 		if err != nil {

@@ -61,6 +61,16 @@ func (v *verifier) verify() (*Report, error) {
 	return v.report, nil
 }
 
+// Reevaluate asks whether the signer decided as it had to, and not whether anybody
+// may rely on the decision: it is [Verify], but for evidence without signatures it
+// lets a decision pass that the log's witnesses saw too late, and says so in
+// [Report.TooLate]. Deciding shortly before the witnesses go away is no fault;
+// signing on it afterwards would be, and is refused here too.
+func Reevaluate(b *Bundle, t Trust) (*Report, error) {
+	v := &verifier{bundle: b, trust: t, orTooLate: true, report: &Report{set: b.Artifacts}}
+	return v.verify()
+}
+
 // verifier is a verification under way: each step leaves what the next ones
 // stand on.
 type verifier struct {
@@ -70,6 +80,8 @@ type verifier struct {
 	// asSigner has the witnesses of the release's own policy count, as the
 	// signer did, not those of the pinned one.
 	asSigner bool
+	// orTooLate lets a decision without signatures pass that the witnesses saw too late.
+	orTooLate bool
 
 	chain *policy.Chain
 	suite *policy.Suite

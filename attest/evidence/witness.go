@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -35,7 +36,12 @@ func (v *verifier) witnessTime() (string, error) {
 	if v.witnesses.IsZero() {
 		return "there are no witnesses: the clocks of coordinator and signer stand alone", nil
 	}
-	if err := policy.Confirm(v.c, v.own.Decision, v.report.Seen); err != nil {
+	err := policy.Confirm(v.c, v.own.Decision, v.report.Seen)
+	if v.orTooLate && len(v.bundle.Signatures) == 0 && errors.Is(err, policy.ErrTooLate) {
+		v.report.TooLate = err
+		return fmt.Sprintf("nothing may be signed on it, and nothing is: %v", err), nil
+	}
+	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("the opening was seen at %v and the decision at %v, by %d of %d witnesses: in time, with keys that were valid throughout",

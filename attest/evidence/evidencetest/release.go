@@ -211,6 +211,26 @@ func (r *Release) Bundle(tb testing.TB) *evidence.Bundle {
 	return b
 }
 
+// UnsignedBundle builds the release's bundle as it is when nothing was signed.
+func (r *Release) UnsignedBundle(tb testing.TB) *evidence.Bundle {
+	tb.Helper()
+	p := r.Parts()
+	p.Signatures, p.Certificates = nil, nil
+	b, err := evidence.Build(p)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+// SeeLate has the witnesses see the decision when the deadline of the first
+// attempt has passed by the grace.
+func (r *Release) SeeLate(tb testing.TB) {
+	tb.Helper()
+	r.World.Log.Now = late
+	r.DecisionProof = r.World.Log.Prove(tb, r.DecisionIndex)
+}
+
 type sealer interface {
 	Seal(key attest.SigningKey) (*attest.Envelope, error)
 }
