@@ -56,7 +56,9 @@ type Config struct {
 	// before the bus is prepared for its rebuilders: the single box's own
 	// NATS server must know them first. It is repeated until it succeeds.
 	OnPolicy func(ctx context.Context, v *policy.Version) error
-	Log      *slog.Logger
+	// UnsignedAfter is for tests; zero means [UnsignedAfter].
+	UnsignedAfter time.Duration
+	Log           *slog.Logger
 }
 
 // Coordinator moves releases through their states. Any number may run over one store.
@@ -72,10 +74,13 @@ type Coordinator struct {
 	events  *broadcast
 	grown   *broadcast // the log has a newer checkpoint
 	batch   int
-	closed  *handoff
-	jobs    jobs
-	reading *semaphore.Weighted // answers about the log
-	parties parties
+	// unsignedAfter is how long a decision in the log waits for its signatures
+	// before its evidence is shown without.
+	unsignedAfter time.Duration
+	closed        *handoff
+	jobs          jobs
+	reading       *semaphore.Weighted // answers about the log
+	parties       parties
 }
 
 // New returns a coordinator. [Coordinator.Prepare] comes next, then
@@ -90,10 +95,11 @@ func New(c Config) (*Coordinator, error) {
 	return &Coordinator{
 		store: c.Store, reader: c.Reader, bus: c.Bus, prover: c.Prover, trust: c.Trust, key: c.Key, log: c.Log,
 		metrics: newMetrics(), events: newBroadcast(), grown: newBroadcast(), batch: cmp.Or(c.Batch, ingestBatch),
-		closed:  newHandoff(),
-		jobs:    jobs{room: semaphore.NewWeighted(signAtOnce)},
-		reading: semaphore.NewWeighted(readsAtOnce),
-		parties: parties{onPolicy: c.OnPolicy, first: c.Trust.Newest().Serial},
+		unsignedAfter: cmp.Or(c.UnsignedAfter, UnsignedAfter),
+		closed:        newHandoff(),
+		jobs:          jobs{room: semaphore.NewWeighted(signAtOnce)},
+		reading:       semaphore.NewWeighted(readsAtOnce),
+		parties:       parties{onPolicy: c.OnPolicy, first: c.Trust.Newest().Serial},
 	}, nil
 }
 
@@ -122,6 +128,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		TopicDecide:   {work: c.decide, due: true},
 		TopicSign:     {work: c.sign, due: true},
 		TopicEvents:   {work: c.publishEvents},
+		TopicUnsigned: {work: c.showUnsigned, due: true}, // time alone makes a decision due
 	}
 	for topic, l := range loops {
 		l.topic, l.wake = topic, make(chan struct{}, 1)

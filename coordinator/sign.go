@@ -166,29 +166,41 @@ func (c *Coordinator) make(ctx context.Context, j Job) (Made, error) {
 		return Made{}, err
 	}
 	made := Made{Job: j, Signatures: map[string][]byte{}, Certificate: parts.Certificates[j.Certificate]}
-	decision, err := attest.ParseDecision(j.Decision.Payload)
-	if err != nil {
-		return Made{}, err
-	}
-	version, known := c.trust.ByDigest(decision.Policy)
-	if !known {
-		return Made{}, bus.Errorf(bus.KindNotReady, "policy of the decision is not loaded yet")
-	}
-	proof, err := c.prover.Proof(ctx, j.LogIndex, version)
-	if err != nil {
-		return Made{}, err
-	}
-	opening, err := c.prover.Proof(ctx, parts.OpeningIndex, version)
+	proven, err := c.prove(ctx, j.Decision, j.LogIndex, parts.OpeningIndex)
 	if err != nil {
 		return Made{}, err
 	}
 	if len(j.Missing) > 0 {
-		if err := c.ask(ctx, &made, parts, opening, proof, version); err != nil {
+		if err := c.ask(ctx, &made, parts, proven); err != nil {
 			return Made{}, err
 		}
 	}
-	made.Evidence, err = c.bundle(ctx, made, version, opening, proof, parts)
+	made.Evidence, err = c.bundle(ctx, made, proven, parts)
 	return made, err
+}
+
+// proven is a decision's policy, with proofs of opening and decision under
+// checkpoints that those who trust this policy accept.
+type proven struct {
+	under             *policy.Version
+	opening, decision translog.Proof
+}
+
+// prove proves that a decision and its opening are in the log.
+func (c *Coordinator) prove(ctx context.Context, envelope *attest.Envelope, index, opening int64) (p proven, err error) {
+	decision, err := attest.ParseDecision(envelope.Payload)
+	if err != nil {
+		return p, err
+	}
+	var known bool
+	if p.under, known = c.trust.ByDigest(decision.Policy); !known {
+		return p, bus.Errorf(bus.KindNotReady, "policy of the decision is not loaded yet")
+	}
+	if p.decision, err = c.prover.Proof(ctx, index, p.under); err != nil {
+		return p, err
+	}
+	p.opening, err = c.prover.Proof(ctx, opening, p.under)
+	return p, err
 }
 
 // shown is a proof in the terms of the bus.
@@ -202,18 +214,18 @@ func shown(p translog.Proof) bus.LogProof {
 
 // ask gets the missing signatures from the signer and checks that its
 // statement is about exactly them.
-func (c *Coordinator) ask(ctx context.Context, made *Made, parts *Parts, opening, proof translog.Proof, version *policy.Version) error {
+func (c *Coordinator) ask(ctx context.Context, made *Made, parts *Parts, p proven) error {
 	j := made.Job
 	req := bus.SignRequest{
 		Decision: j.Decision, Opening: j.Opening, Request: j.Request, Artifacts: j.Artifacts, States: j.States,
 		Claim: parts.Claim, Votes: parts.Votes, Certificate: j.Certificate, Only: j.Missing,
-		Proof: shown(proof), OpeningProof: shown(opening),
+		Proof: shown(p.decision), OpeningProof: shown(p.opening),
 	}
 	reply, err := c.askSignatures(ctx, req)
 	if err != nil {
 		return err
 	}
-	statement, err := attest.OpenSignaturesMade(reply.Made, version.SignerKey)
+	statement, err := attest.OpenSignaturesMade(reply.Made, p.under.SignerKey)
 	if err != nil {
 		return err
 	}
@@ -227,7 +239,7 @@ func (c *Coordinator) ask(ctx context.Context, made *Made, parts *Parts, opening
 		}
 		made.Signatures[s.Artifact] = reply.Signatures[i]
 	}
-	key, err := version.SignerKey(statement.Signer)
+	key, err := p.under.SignerKey(statement.Signer)
 	if err != nil {
 		return err
 	}
@@ -250,12 +262,12 @@ func (c *Coordinator) askSignatures(ctx context.Context, req bus.SignRequest) (b
 }
 
 // bundle builds the release's evidence with all signatures known so far.
-func (c *Coordinator) bundle(ctx context.Context, made Made, version *policy.Version, opening, proof translog.Proof, parts *Parts) ([]byte, error) {
+func (c *Coordinator) bundle(ctx context.Context, made Made, p proven, parts *Parts) ([]byte, error) {
 	j := made.Job
 	in := evidence.Parts{
-		Request: j.Request, Opening: j.Opening, OpeningProof: opening,
+		Request: j.Request, Opening: j.Opening, OpeningProof: p.opening,
 		Claim: parts.Claim, Votes: parts.Votes, Artifacts: j.Artifacts,
-		Decision: evidence.Logged{Envelope: j.Decision, Proof: proof},
+		Decision: evidence.Logged{Envelope: j.Decision, Proof: p.decision},
 	}
 	for _, s := range parts.Signatures {
 		in.Signatures = append(in.Signatures, evidence.Signature{
@@ -267,11 +279,11 @@ func (c *Coordinator) bundle(ctx context.Context, made Made, version *policy.Ver
 			Artifact: name, Certificate: j.Certificate, Kind: attest.DetachedBinary, Signature: signature,
 		})
 	}
-	under, err := c.earlier(ctx, &in, version)
+	under, err := c.earlier(ctx, &in, p.under)
 	if err != nil {
 		return nil, err
 	}
-	in.Policies = c.trust.To(version.Digest, under...)
+	in.Policies = c.trust.To(p.under.Digest, under...)
 	if in.Certificates, err = certificates(made, parts); err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ const (
 	TopicEvents   Topic = "events"   // state changes to publish
 	TopicPolicy   Topic = "policy"   // a newer policy
 	TopicLog      Topic = "log"      // a newer checkpoint
+	TopicUnsigned Topic = "unsigned" // decisions in the log without evidence; nobody notifies of it
 )
 
 // Store is the coordinator's memory. Every method is one transaction, safe to
@@ -49,6 +50,7 @@ const (
 // what was stored before is not stored twice. Times are the database's.
 type Store interface {
 	ComplaintStore
+	UnsignedStore
 
 	// Now returns the database's time.
 	Now(ctx context.Context) (time.Time, error)

@@ -24,6 +24,7 @@ const (
 var topics = []coordinator.Topic{
 	coordinator.TopicTasks, coordinator.TopicEvaluate, coordinator.TopicDecide, coordinator.TopicOutbox,
 	coordinator.TopicSign, coordinator.TopicRetry, coordinator.TopicEvents, coordinator.TopicPolicy, coordinator.TopicLog,
+	coordinator.TopicUnsigned,
 }
 
 // Listen sends topics as they are notified, and every topic once after each

@@ -56,7 +56,7 @@ func TestWhatIsSignedCanOnlyBeAddedTo(t *testing.T) {
 			refusedWith(t, owner, restrictViolation, sql)
 		}
 	}
-	for _, table := range []string{"releases", "names", "signing_jobs", "log_state", "log_tiles", "evidence_bundles", "request_progress"} {
+	for _, table := range []string{"releases", "names", "signing_jobs", "log_state", "log_tiles", "evidence_bundles", "evidence_progress", "request_progress"} {
 		refusedWith(t, role, insufficientPrivilege, "DELETE FROM "+table)
 	}
 }
@@ -64,7 +64,7 @@ func TestWhatIsSignedCanOnlyBeAddedTo(t *testing.T) {
 func TestPublicFaceReachesNothingButItsViews(t *testing.T) {
 	w := newWorld(t)
 	role := w.connect("reprosign_dashboard")
-	for _, table := range append(appendOnly, "releases", "names", "embargoes", "request_progress", "log_pending", "schema_version") {
+	for _, table := range append(appendOnly, "releases", "names", "embargoes", "request_progress", "log_pending", "evidence_wanted", "evidence_progress", "schema_version") {
 		refusedWith(t, role, insufficientPrivilege, "SELECT * FROM reprosign."+table)
 	}
 	for _, sql := range []string{
