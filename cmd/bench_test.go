@@ -34,6 +34,7 @@ import (
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/signer"
 	"github.com/reprosign/reprosign/signer/ledger"
+	"github.com/reprosign/reprosign/signer/promise"
 )
 
 // The load of a distribution's mass rebuild: BENCH_RELEASES × 7 votes.
@@ -174,8 +175,12 @@ func benchSigner(ctx context.Context, t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	book, err := promise.Open(promise.Config{Directory: t.TempDir(), Log: benchLog()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := signer.New(signer.Config{
-		Trust: trust, Ledger: memory, Key: evidencetest.P256Key(t, "signer", "signer"), Now: time.Now, Log: benchLog(),
+		Trust: trust, Ledger: memory, Promises: book, Key: evidencetest.P256Key(t, "signer", "signer"), Now: time.Now, Log: benchLog(),
 		Certificates: []signer.Certificate{{Certificate: certificate, Key: device}},
 	})
 	if err != nil {

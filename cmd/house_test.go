@@ -27,6 +27,7 @@ import (
 	"github.com/reprosign/reprosign/internal/config"
 	"github.com/reprosign/reprosign/signer"
 	"github.com/reprosign/reprosign/signer/ledger"
+	"github.com/reprosign/reprosign/signer/promise"
 )
 
 func TestMain(m *testing.M) { boxtest.Main(m) }
@@ -57,13 +58,14 @@ func (k *countingKey) recover()       { k.fault.Store(nil) }
 type house struct {
 	*evidencetest.World
 
-	dsn    string
-	url    string
-	nats   *box.NATS
-	dir    string // of its streams
-	seeds  map[bus.Identity]string
-	pinned *attest.Envelope
-	device *countingKey
+	dsn      string
+	url      string
+	nats     *box.NATS
+	dir      string // of its streams
+	seeds    map[bus.Identity]string
+	pinned   *attest.Envelope
+	device   *countingKey
+	promises string // directory of the signer's promises, over its restarts
 
 	writer *store.Writer
 	reader *store.Reader
@@ -351,8 +353,15 @@ func (h *house) startSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if h.promises == "" {
+		h.promises = t.TempDir()
+	}
+	book, err := promise.Open(promise.Config{Directory: h.promises, Log: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := signer.New(signer.Config{
-		Trust: trust, Ledger: memory, Key: h.Signer, Now: time.Now, Log: logger(t),
+		Trust: trust, Ledger: memory, Promises: book, Key: h.Signer, Now: time.Now, Log: logger(t),
 		Certificates: []signer.Certificate{{Certificate: h.Certificate, Key: h.device}},
 	})
 	if err != nil {
@@ -364,5 +373,6 @@ func (h *house) startSigner(t *testing.T) {
 		serve()
 		follow()
 		_ = memory.Close()
+		_ = book.Close()
 	}
 }

@@ -170,19 +170,12 @@ func TestASignatureNamesTheFirstDecisionAboutItsBytes(t *testing.T) {
 func TestADecisionWhoseReleaseWasOpenedAgainIsNotSignedAndNamedByNoSignature(t *testing.T) {
 	b := newBench(t, evidencetest.Options{})
 	early := b.signRequest(t)
-	if reply := b.signer.Sign(t.Context(), early); reply.Error != nil {
-		t.Fatal(reply.Error)
-	}
-	b.release = b.Release(t, 2) // the same bytes, as the witnesses saw the first decision too late
-	b.clock = b.release.Decided().Decided
-	reply := b.signer.Sign(t.Context(), b.signRequest(t))
-	if reply.Error != nil {
-		t.Fatal(reply.Error)
-	}
-	if diff := cmp.Diff(b.release.Signatures, reply.Signatures); diff != "" {
+	b.reopen(t) // the same bytes, as the witnesses saw the first decision too late
+	b.publish(t)
+	wantRefusal(t, b.signer.Sign(t.Context(), early).Error, bus.KindDenied, "a later attempt")
+	if diff := cmp.Diff(b.release.Signatures, b.sign(t)); diff != "" {
 		t.Errorf("signatures do not name the decision of the later attempt (-want +got):\n%s", diff)
 	}
-	wantRefusal(t, b.signer.Sign(t.Context(), early).Error, bus.KindDenied, "a later attempt")
 }
 
 func TestTwoSignersAndAFreshOneAnswerTheSame(t *testing.T) {

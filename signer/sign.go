@@ -23,10 +23,13 @@ import (
 const maxParallel = 8
 
 // Sign has the device sign artifacts of a decision that is in the log. All
-// that is signed is a function of decision, artifact and certificate: asking
-// again gives the same bytes.
+// that is signed is a function of decision, artifact and certificate, and which
+// decision that is was promised before: asking again gives the same bytes.
 func (s *Signer) Sign(ctx context.Context, req bus.SignRequest) bus.SignReply {
 	w, err := s.warrant(ctx, req)
+	if err == nil {
+		err = s.promise(w)
+	}
 	if err != nil {
 		e := answer(err)
 		s.metrics.refused.WithLabelValues("sign", string(e.Kind)).Inc()
@@ -57,9 +60,9 @@ type warrant struct {
 	certificate Certificate
 	artifacts   []attest.Artifact
 	states      []attest.State
-	// first are the decisions that the signatures name, one for each artifact: of
-	// all about these bytes the first in the log, which may be an earlier release's.
-	first []translog.Decided
+	// named are the decisions that the signatures name, one for each artifact. They
+	// may be about earlier releases.
+	named []translog.Decided
 }
 
 func (s *Signer) warrant(ctx context.Context, req bus.SignRequest) (*warrant, error) {
@@ -67,13 +70,11 @@ func (s *Signer) warrant(ctx context.Context, req bus.SignRequest) (*warrant, er
 		return nil, refusal(bus.KindInvalid, "decision or opening missing")
 	}
 	var log *recollection
-	first := map[attest.Digest512]translog.Decided{}
+	named := map[attest.Digest512]naming{}
 	err := s.recall(ctx, func(v ledger.View) bool { return v.Size() > req.Proof.Index }, func(v ledger.View) {
 		log = recollect(v, req.Opening, nil)
 		for _, a := range req.Artifacts {
-			if d, decided := v.FirstDecision(a.SHA512, req.Certificate); decided {
-				first[a.SHA512] = d
-			}
+			named[a.SHA512] = s.named(v, req.Certificate, a.SHA512)
 		}
 	})
 	if err != nil {
@@ -110,7 +111,7 @@ func (s *Signer) warrant(ctx context.Context, req bus.SignRequest) (*warrant, er
 	if w.certificate, ok = s.certificates[req.Certificate]; !ok {
 		return nil, refusal(bus.KindUnavailable, "certificate %s is not held by this signer", req.Certificate)
 	}
-	return w, w.choose(req, first)
+	return w, w.choose(req, named)
 }
 
 // logged takes the decision, if exactly it stands in the log where the request
@@ -158,18 +159,18 @@ func follows(d attest.Decision, req bus.SignRequest, r *release) error {
 
 // choose takes the artifacts that are asked for, in the order of the set, each
 // with the decision that its signature names.
-func (w *warrant) choose(req bus.SignRequest, first map[attest.Digest512]translog.Decided) error {
+func (w *warrant) choose(req bus.SignRequest, named map[attest.Digest512]naming) error {
 	left := len(req.Only)
 	for i, a := range req.Artifacts {
 		if len(req.Only) > 0 && !slices.Contains(req.Only, a.Name) {
 			continue
 		}
 		left--
-		d, decided := first[a.SHA512]
-		if !decided {
-			return refusal(bus.KindDenied, "the log has no decision about %s that this certificate may sign on", a.Name)
+		n := named[a.SHA512]
+		if n.problem != nil {
+			return fmt.Errorf("artifact %s: %w", a.Name, n.problem)
 		}
-		w.artifacts, w.first = append(w.artifacts, a), append(w.first, d)
+		w.artifacts, w.named = append(w.artifacts, a), append(w.named, n.decision)
 		w.states = append(w.states, req.States[i])
 	}
 	if len(req.Only) > 0 && left != 0 {
@@ -187,8 +188,8 @@ func (s *Signer) execute(ctx context.Context, w *warrant) ([][]byte, error) {
 			s.metrics.asked.Inc()
 			signature, err := openpgp.SignState(w.certificate.Certificate, key.Signer(ctx, w.certificate.Key),
 				w.states[i], uint64(a.Size), a.SHA512, openpgp.Options{
-					Created:   w.first[i].At.Time(),
-					Notations: evidence.Notations(w.first[i].Origin, w.first[i].Statement, w.first[i].Ground, a.SHA512),
+					Created:   w.named[i].At.Time(),
+					Notations: evidence.Notations(w.named[i].Origin, w.named[i].Statement, w.named[i].Ground, a.SHA512),
 				})
 			if err != nil {
 				return fmt.Errorf("signing %s: %w", a.Name, err)

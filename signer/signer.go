@@ -10,13 +10,16 @@
 // says: what was withdrawn, which operators equivocated, which file name has
 // which content, which policy is in force.
 //
+//	book, err := promise.Open(promise.Config{Directory: state, …})
 //	l, err := ledger.Open(ledger.Config{Directory: state, Trust: pinned, Reader: ledger.OverBus(conn), …})
-//	s, err := signer.New(signer.Config{Trust: pinned, Ledger: l, Key: statementKey, Certificates: certificates, …})
+//	s, err := signer.New(signer.Config{Trust: pinned, Ledger: l, Promises: book, Key: statementKey, Certificates: certificates, …})
 //	go l.Run(ctx)
 //	err = conn.ServeSigner(ctx, s)
 //
-// All that it remembers is the log: two signers that know the same entries
-// answer the same, and a new one learns everything from the log alone.
+// What it remembers is the log: two signers that know the same entries answer the
+// same, and a new one learns from the log alone all that the log shows. What the log
+// may be kept from showing, which signatures were made, it remembers itself (package
+// promise), and that alone a new one cannot learn.
 package signer
 
 import (
@@ -31,6 +34,7 @@ import (
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/signer/key"
+	"github.com/reprosign/reprosign/signer/promise"
 )
 
 // MaxClockSkew is how far an opening may lie in the signer's future.
@@ -52,6 +56,8 @@ type Config struct {
 	Trust *policy.Chain
 	// Ledger is what the signer knows of the log.
 	Ledger Ledger
+	// Promises are what the signer said that its signatures name.
+	Promises *promise.Book
 	// Key is the statement key; every policy it decides under must list it.
 	Key attest.SigningKey
 	// Certificates are the OpenPGP certificates it signs for.
@@ -64,6 +70,7 @@ type Config struct {
 // Signer decides and signs. It is safe for concurrent use.
 type Signer struct {
 	ledger       Ledger
+	promises     *promise.Book
 	pending      pending
 	key          attest.SigningKey
 	certificates map[string]Certificate
@@ -84,7 +91,7 @@ func New(c Config) (*Signer, error) {
 			slog.String("signer", c.Key.Name()), slog.Uint64("policy", newest.Serial))
 	}
 	s := &Signer{
-		ledger: c.Ledger, pending: pending{names: map[suiteName]claimed{}}, key: c.Key, certificates: map[string]Certificate{},
+		ledger: c.Ledger, promises: c.Promises, pending: pending{names: map[suiteName]claimed{}}, key: c.Key, certificates: map[string]Certificate{},
 		now: c.Now, log: c.Log, metrics: newMetrics(),
 	}
 	for _, cert := range c.Certificates {

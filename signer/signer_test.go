@@ -23,6 +23,7 @@ import (
 	"github.com/reprosign/reprosign/signer"
 	"github.com/reprosign/reprosign/signer/key"
 	"github.com/reprosign/reprosign/signer/ledger"
+	"github.com/reprosign/reprosign/signer/promise"
 )
 
 // device is an Ed25519 key that counts what it is asked and fails on request.
@@ -30,12 +31,16 @@ type device struct {
 	private ed25519.PrivateKey
 	asked   atomic.Int64
 	fault   error
+	before  func() // called before each signature, unless nil
 }
 
 func (d *device) Public() crypto.PublicKey { return d.private.Public() }
 
 func (d *device) Sign(_ context.Context, digest []byte) ([]byte, error) {
 	d.asked.Add(1)
+	if d.before != nil {
+		d.before()
+	}
 	if d.fault != nil {
 		return nil, d.fault
 	}
@@ -47,10 +52,13 @@ type bench struct {
 	*evidencetest.World
 
 	release *evidencetest.Release
+	attempt int // that the release is
 	shelf   *shelf
 	device  *device
 	clock   attest.Time
 	signer  *signer.Signer
+	book    *promise.Book // of the signer
+	state   string        // the directory of the book
 }
 
 // shelf serves what is published of a log.
@@ -76,8 +84,14 @@ func (b *bench) publish(t testing.TB) {
 
 func newBench(t testing.TB, o evidencetest.Options) *bench {
 	t.Helper()
-	b := &bench{World: evidencetest.New(t, o), device: &device{private: evidencetest.Ed25519("openpgp " + evidencetest.Suite)}}
-	b.release = b.Release(t, 1)
+	return newBenchAt(t, o, 1)
+}
+
+// newBenchAt is a bench whose release is a later attempt, the log having none before it.
+func newBenchAt(t testing.TB, o evidencetest.Options, attempt int) *bench {
+	t.Helper()
+	b := &bench{World: evidencetest.New(t, o), attempt: attempt, device: &device{private: evidencetest.Ed25519("openpgp " + evidencetest.Suite)}}
+	b.release = b.Release(t, attempt)
 	b.clock = b.release.Decided().Decided
 	// Published is the log up to the release's opening: the decision is to come.
 	b.shelf = &shelf{note: b.release.OpeningProof.Checkpoint, entries: slices.Clone(b.Log.Entries[:b.release.OpeningIndex+1])}
@@ -87,6 +101,21 @@ func newBench(t testing.TB, o evidencetest.Options) *bench {
 
 // newSigner starts a signer that knows nothing yet but a pinned policy.
 func (b *bench) newSigner(t testing.TB, pinned *attest.Envelope) *signer.Signer {
+	t.Helper()
+	b.state = t.TempDir()
+	return b.startSigner(t, pinned)
+}
+
+// restart starts the signer again, with its promises and no copy of the log.
+func (b *bench) restart(t testing.TB) {
+	t.Helper()
+	if err := b.book.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.signer = b.startSigner(t, b.Envelope)
+}
+
+func (b *bench) startSigner(t testing.TB, pinned *attest.Envelope) *signer.Signer {
 	t.Helper()
 	trust, err := policy.Pin(pinned)
 	if err != nil {
@@ -98,8 +127,12 @@ func (b *bench) newSigner(t testing.TB, pinned *attest.Envelope) *signer.Signer 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = memory.Close() })
+	if b.book, err = promise.Open(promise.Config{Directory: b.state, Log: quiet}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.book.Close() })
 	s, err := signer.New(signer.Config{
-		Trust: trust, Ledger: memory, Key: b.Signer, Now: func() time.Time { return b.clock.Time() }, Log: quiet,
+		Trust: trust, Ledger: memory, Promises: b.book, Key: b.Signer, Now: func() time.Time { return b.clock.Time() }, Log: quiet,
 		Certificates: []signer.Certificate{{Certificate: b.Certificate, Key: b.device}},
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/reprosign/reprosign/internal/program"
 	"github.com/reprosign/reprosign/signer"
 	"github.com/reprosign/reprosign/signer/ledger"
+	"github.com/reprosign/reprosign/signer/promise"
 )
 
 // settings are the signer's; deploy/config/signer.toml explains each.
@@ -21,7 +22,7 @@ type settings struct {
 	Name   string      `toml:"name" help:"name of the statement key in the policy"`
 	Policy string      `toml:"policy" help:"file with the pinned, signed policy"`
 	Key    string      `toml:"key" help:"file with the statement key"`
-	State  string      `toml:"state" help:"directory for the signer's copy of the log"`
+	State  string      `toml:"state" help:"directory for the signer's promises and its copy of the log"`
 	Listen string      `toml:"listen" help:"address for metrics and health"`
 	Log    program.Log `toml:"log"`
 	NATS   program.Bus `toml:"nats"`
@@ -73,7 +74,7 @@ func serve(ctx context.Context, s settings) error {
 		return err
 	}
 	if s.State == "" {
-		return errors.New("no state directory is configured: set state, for the signer's copy of the log")
+		return errors.New("no state directory is configured: set state, for the signer's promises and its copy of the log")
 	}
 	connect, following := p.Bus(bus.RoleSigner, s.Name), p.Expect("log")
 	return p.Run(ctx, func(ctx context.Context, ready func()) error {
@@ -91,6 +92,11 @@ func serve(ctx context.Context, s settings) error {
 			return err
 		}
 		defer conn.Close()
+		book, err := promise.Open(promise.Config{Directory: s.State, Log: p.Log})
+		if err != nil {
+			return err
+		}
+		defer book.Close()
 		memory, err := ledger.Open(ledger.Config{Directory: s.State, Trust: trust, Reader: ledger.OverBus(conn), Log: p.Log})
 		if err != nil {
 			return err
@@ -98,7 +104,7 @@ func serve(ctx context.Context, s settings) error {
 		defer memory.Close()
 		following(memory.Ready)
 		service, err := signer.New(signer.Config{
-			Trust: trust, Ledger: memory, Key: statementKey, Certificates: certificates, Now: time.Now, Log: p.Log,
+			Trust: trust, Ledger: memory, Promises: book, Key: statementKey, Certificates: certificates, Now: time.Now, Log: p.Log,
 		})
 		if err != nil {
 			return err
@@ -106,11 +112,12 @@ func serve(ctx context.Context, s settings) error {
 		if counted, ok := device.(program.Measured); ok {
 			p.Measure(counted)
 		}
-		p.Measure(service, memory, newDeviceCounts(ctx, device, certificates, s.Certificates, p.Log))
+		p.Measure(service, memory, book, newDeviceCounts(ctx, device, certificates, s.Certificates, p.Log))
 		p.Log.InfoContext(ctx, "signer ready", slog.Uint64("policy", trust.Newest().Serial), slog.Int("certificates", len(certificates)))
 		ready()
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error { return memory.Run(ctx) })
+		group.Go(func() error { return book.Watch(ctx) })
 		group.Go(func() error { return conn.ServeSigner(ctx, service) })
 		return group.Wait()
 	})

@@ -1,16 +1,15 @@
 // Package durable writes files that a crash leaves either as they were or as
-// they were to become.
+// they were to become, and opens those that only grow.
 //
 //	err := durable.Replace("/var/lib/witness/log.checkpoint", note, 0o600)
 //
 // When Replace returns without an error the disk has the new content: only then
-// may anybody be told of it.
+// may anybody be told of it. A file that grows is opened by [OpenAppend].
 package durable
 
 import (
 	"errors"
 	"os"
-	"path/filepath"
 )
 
 // Unfinished ends the name of a file that is being written beside the one it
@@ -35,9 +34,5 @@ func Replace(path string, data []byte, mode os.FileMode) error {
 	if err := os.Rename(path+Unfinished, path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncDirectory(path)
 }

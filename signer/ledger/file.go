@@ -9,12 +9,12 @@ import (
 	"hash"
 	"io"
 	"os"
-	"syscall"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/translog"
+	"github.com/reprosign/reprosign/internal/durable"
 )
 
 const (
@@ -55,19 +55,11 @@ type file struct {
 	sum hash.Hash // of all bytes so far
 }
 
-var errInUse = errors.New("in use by another process")
-
 // openFile opens the file, or makes it, and takes its lock.
 func openFile(path string) (*file, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, fileMode)
+	f, err := durable.OpenAppend(path, fileMode)
 	if err != nil {
 		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errInUse
-		}
-		return nil, errors.Join(err, f.Close())
 	}
 	return &file{f: f, w: bufio.NewWriterSize(f, 1<<20), sum: sha256.New()}, nil
 }
