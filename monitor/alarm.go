@@ -34,13 +34,14 @@ const (
 	OldPolicy Kind = "old-policy"
 	// ForeignEntry: an entry that no lawful coordinator or signer would have logged.
 	ForeignEntry Kind = "foreign-entry"
-	// LoneSignature: signatures were made on no decision in the log.
+	// LoneSignature: signatures were made on no decision in the log, or on one that does not count.
 	LoneSignature Kind = "signature-without-decision"
 	// LoneDecision: a decision that its votes do not carry.
 	LoneDecision Kind = "decision-without-votes"
 	// NameTwice: a file name was decided again, with other content or for another source.
 	NameTwice Kind = "name-decided-twice"
-	// MissingEvidence: a release was signed and its evidence is not served. It ends when it is.
+	// MissingEvidence: a decision is in the log and its evidence is not served, or
+	// signatures are and it does not show them. It ends when it does.
 	MissingEvidence Kind = "missing-evidence"
 	// Equivocation: a rebuilder's operator voted for two artifact sets in one release.
 	Equivocation Kind = "equivocation"

@@ -136,12 +136,17 @@ func (a *auditor) name(release attest.Digest) string {
 }
 
 // reevaluate evaluates a release's decision again, from the votes in its
-// evidence. Errors wrap [ErrMissing] if there is no evidence, or
-// [ErrUnreachable]; all others say that the votes do not carry the decision.
+// evidence; signed says that by the log something was signed on it. Errors wrap
+// [ErrMissing] if there is no evidence, or none that shows the signatures, or
+// [ErrUnreachable], or policy.ErrTooLate if something is signed on a decision that
+// does not count; all others say that the votes do not carry the decision.
+//
+// What the witnesses saw too late, or the admins withdrew, was decided all the same
+// and had to follow from its votes. That nothing comes of it is lawful.
 //
 // It pins the release's own policy, which the log's chain of policies holds, so
 // that old releases verify as well as those under the pinned policy.
-func (a *auditor) reevaluate(ctx context.Context, release attest.Digest) error {
+func (a *auditor) reevaluate(ctx context.Context, release attest.Digest, signed bool) error {
 	r, known := a.follower.Release(release)
 	if !known || r.Decision == nil {
 		return fmt.Errorf("%s is not decided", a.name(release))
@@ -150,12 +155,21 @@ func (a *auditor) reevaluate(ctx context.Context, release attest.Digest) error {
 	if err != nil {
 		return err
 	}
-	report, err := evidence.Verify(bundle, evidence.Trust{Policy: r.Policy.Envelope, Witnesses: a.trust.Witnesses})
+	if bundle.Opening.Digest() != release {
+		return fmt.Errorf("%w: the evidence is of another release", evidence.ErrNotVerified)
+	}
+	report, err := evidence.Reevaluate(bundle, evidence.Trust{Policy: r.Policy.Envelope, Witnesses: a.trust.Witnesses})
 	if err != nil {
 		return err
 	}
-	if report.Release != release || bundle.Decision.Envelope.Digest() != r.Decision.Statement || report.LogIndex != r.Decision.Index {
+	if bundle.Decision.Envelope.Digest() != r.Decision.Statement || report.LogIndex != r.Decision.Index {
 		return fmt.Errorf("%w: it is about another decision than log entry %d", evidence.ErrNotVerified, r.Decision.Index)
+	}
+	switch {
+	case signed && report.TooLate != nil:
+		return fmt.Errorf("%w: %w", evidence.ErrNotVerified, report.TooLate)
+	case signed && report.Unsigned():
+		return fmt.Errorf("%w: %w", ErrMissing, evidence.ErrUnsigned)
 	}
 	return nil
 }
@@ -166,9 +180,38 @@ func (a *auditor) judge(release attest.Digest, err error) (Alarm, bool) {
 	if err == nil || errors.Is(err, ErrMissing) || errors.Is(err, ErrUnreachable) || errors.Is(err, context.Canceled) {
 		return Alarm{}, false
 	}
-	index := int64(-1)
-	if r, known := a.follower.Release(release); known && r.Decision != nil {
-		index = r.Decision.Index
+	if errors.Is(err, policy.ErrTooLate) {
+		return alarm(LoneSignature, release.String(), "%s is signed, and its decision does not count: %v", a.name(release), err).
+			at(a.decidedAt(release), release), true
 	}
-	return alarm(LoneDecision, release.String(), "decision on %s: %v", a.name(release), err).at(index, release), true
+	return alarm(LoneDecision, release.String(), "decision on %s: %v", a.name(release), err).at(a.decidedAt(release), release), true
+}
+
+// decidedAt returns the index of the entry with a release's decision, -1 if there is none.
+func (a *auditor) decidedAt(release attest.Digest) int64 {
+	if r, known := a.follower.Release(release); known && r.Decision != nil {
+		return r.Decision.Index
+	}
+	return -1
+}
+
+// decidedTime returns when a release was decided, zero if it was not.
+func (a *auditor) decidedTime(release attest.Digest) attest.Time {
+	if r, known := a.follower.Release(release); known && r.Decision != nil {
+		return r.Decision.At
+	}
+	return 0
+}
+
+// missingEvidence says, as an alarm, that there is no evidence of a decision, or
+// none of its signatures.
+func missingEvidence(a *auditor, release attest.Digest, signed bool, err error) Alarm {
+	what := "%s is decided, and the evidence for it is not served"
+	switch {
+	case errors.Is(err, evidence.ErrUnsigned):
+		what = "%s is signed, and the evidence that is served does not show it"
+	case signed:
+		what = "%s is signed, and its evidence is not served"
+	}
+	return alarm(MissingEvidence, release.String(), what, a.name(release)).at(a.decidedAt(release), release)
 }

@@ -19,8 +19,8 @@
 // old root is computed again from tiles that fit the new root. Only then are entries
 // read, each against the hashes of that tree, with their bodies. A
 // [translog.Follower] says what each means under the policies in force then. Of
-// every release that is signed the evidence is fetched, and its decision evaluated
-// again from its votes.
+// every decision the evidence is fetched, and it is evaluated again from its votes,
+// whether something was signed on it or not.
 //
 // # Memory
 //

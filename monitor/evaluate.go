@@ -21,14 +21,13 @@ const (
 	maxCertificateFile = 2 * openpgp.MaxCertificate
 )
 
-// await notes that a release's decision is to be evaluated again: when it was
-// decided, and, as its evidence grows then, when it was signed.
+// await notes that a release's decision is to be evaluated again: when it is
+// seen in the log, and, as its evidence grows then, when the signatures are.
 func (w *watch) await(fact *translog.Fact) {
 	switch {
 	case fact.Problem != "":
 	case fact.Decision != nil:
-		d := fact.Decision
-		w.state.Pending = append(w.state.Pending, pending{Release: d.Release, Since: d.Decided, Next: w.time()})
+		w.state.Pending = append(w.state.Pending, pending{Release: fact.Decision.Release, Since: w.time(), Next: w.time()})
 	case fact.Signatures != nil:
 		for i := range w.state.Pending {
 			if p := &w.state.Pending[i]; p.Release == fact.Signatures.Release {
@@ -53,7 +52,7 @@ func (w *watch) evaluate(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
-			outcomes[i] = w.auditor.reevaluate(within, p.Release)
+			outcomes[i] = w.auditor.reevaluate(within, p.Release, p.Signed)
 			return within.Err()
 		})
 	}
@@ -77,7 +76,7 @@ func (w *watch) keep(p *pending, outcome error, now attest.Time) bool {
 		w.raise(a)
 		return false
 	}
-	missing := missingEvidence(w.auditor, p.Release)
+	missing := missingEvidence(w.auditor, p.Release, p.Signed, outcome)
 	switch {
 	case outcome == nil:
 		w.overOf(MissingEvidence, missing.Cause)
@@ -88,11 +87,9 @@ func (w *watch) keep(p *pending, outcome error, now attest.Time) bool {
 		p.Next = now
 		return true
 	}
-	patient := now < p.Since.Add(w.patience.Evidence)
-	switch {
-	case !p.Signed && !patient:
-		return false // nothing was signed; if it is, it will be noted again
-	case p.Signed && !patient:
+	// Also of a decision that nothing was signed on: a log shows why it decides,
+	// whatever comes of it.
+	if now >= p.Since.Add(w.patience.Evidence) {
 		w.stands(missing)
 	}
 	p.Next = now.Add(min(longestWait, max(time.Second, time.Duration(now-p.Since)*time.Second/4)))

@@ -56,7 +56,7 @@ type Watched struct {
 // the default.
 type Patience struct {
 	Unreachable time.Duration // the log does not answer
-	Evidence    time.Duration // evidence is not there after a decision
+	Evidence    time.Duration // evidence is not there after a decision or its signatures were seen
 	Device      time.Duration // the log does not explain what a device counts
 	Expiry      time.Duration // before a policy or a key ends
 	// Stale is how old the checkpoint may be: by its witnesses' time, else since it

@@ -93,7 +93,7 @@ func olderThan(chain *policy.Chain, pinned *attest.Envelope) []*attest.Envelope 
 type pending struct {
 	Release attest.Digest `json:"release"`
 	Signed  bool          `json:"signed"`
-	Since   attest.Time   `json:"since"` // of the decision; if it is signed, when that was seen
+	Since   attest.Time   `json:"since"` // when the decision, or that it is signed, was seen in the log
 	Next    attest.Time   `json:"next"`  // when to ask for its evidence again
 }
 

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/translog"
 )
@@ -114,20 +115,28 @@ func (l *Log) Release(tb testing.TB, attempt int) *evidencetest.Release {
 	return r
 }
 
-// Decide takes it as far as the decision.
+// Decide takes it as far as the decision, and serves the evidence for that.
 func (l *Log) Decide(tb testing.TB, attempt int) *evidencetest.Release {
 	tb.Helper()
-	return l.World.Release(tb, attempt)
+	r := l.World.Release(tb, attempt)
+	l.Show(tb, r, r.UnsignedBundle(tb))
+	return r
+}
+
+// Show serves a bundle as the evidence of a release.
+func (l *Log) Show(tb testing.TB, r *evidencetest.Release, b *evidence.Bundle) {
+	tb.Helper()
+	data, err := b.Encode()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l.Set(EvidencePath(r.ID), data)
 }
 
 // Sign logs the release's signatures and serves its evidence.
 func (l *Log) Sign(tb testing.TB, r *evidencetest.Release) {
 	tb.Helper()
-	data, err := r.Bundle(tb).Encode()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	l.Set(EvidencePath(r.ID), data)
+	l.Show(tb, r, r.Bundle(tb))
 	l.Made(tb, attest.SignaturesMade{Release: r.ID, Decision: r.Decision.Digest(), LogIndex: r.DecisionIndex}, r)
 }
 
