@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence"
+	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/coordinator"
@@ -35,8 +37,16 @@ func (h *house) startWitness(t *testing.T, key attest.SigningKey) *cosigner {
 	if err := witness.Create(dir, key.VerifierKey); err != nil {
 		t.Fatal(err)
 	}
+	logs := []attest.VerifierKey{h.Log.Key.VerifierKey}
+	for _, name := range []string{h.Log.Key.Name(), nextOrigin} {
+		later, err := laterKey(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		logs = append(logs, later.VerifierKey)
+	}
 	w, err := witness.Open(witness.Config{
-		Key: key, Logs: []attest.VerifierKey{h.Log.Key.VerifierKey}, Dir: dir,
+		Key: key, Logs: logs, Dir: dir,
 		Now: func() time.Time { return time.Now().Add(time.Duration(c.skew.Load())) },
 	})
 	if err != nil {
@@ -60,9 +70,23 @@ func (h *house) startWitness(t *testing.T, key attest.SigningKey) *cosigner {
 	return c
 }
 
-// logConfig is how a coordinator keeps the house's log.
+// laterKey is what a log of this name may come to be signed with.
+func laterKey(name string) (attest.SigningKey, error) {
+	return attest.NewSigningKey(name, evidencetest.Ed25519("later log "+name))
+}
+
+// nextOrigin is the name of the log that may come after the house's.
+const nextOrigin = "next.example.org"
+
+// logConfig is how a coordinator keeps the house's log. The later keys are at hand.
 func (h *house) logConfig(s sequencer.Store, trust *policy.Chain, log *slog.Logger) sequencer.Config {
-	c := sequencer.Config{Store: s, Key: h.Log.Key, Trust: trust, Log: log}
+	c := sequencer.Config{Store: s, Key: h.Log.Key, Trust: trust, Log: log, KeyOf: func(want attest.VerifierKey) (attest.SigningKey, error) {
+		key, err := laterKey(want.Name())
+		if err == nil && key.String() != want.String() {
+			err = errors.New("no such log key here")
+		}
+		return key, err
+	}}
 	for _, w := range h.witnesses {
 		c.Witnesses = append(c.Witnesses, sequencer.Endpoint{Name: w.name, URL: w.url})
 	}

@@ -26,6 +26,9 @@ type coordinator struct {
 	changed chan struct{} // closed at each change of scene
 	waits   chan struct{} // one for each question that waits
 	said    map[string]attest.Digest
+
+	policies []*attest.Envelope // that were submitted
+	onPolicy func(*attest.Envelope)
 }
 
 // scene is what the coordinator answers.
@@ -220,6 +223,12 @@ func (c *coordinator) reply(s scene, q bus.StatusRequest) bus.StatusReply {
 // Submit implements bus.API.
 func (c *coordinator) Submit(_ context.Context, _ string, q bus.SubmitRequest) bus.SubmitReply {
 	if q.Policy != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.policies = append(c.policies, q.Policy)
+		if c.onPolicy != nil {
+			c.onPolicy(q.Policy)
+		}
 		return bus.SubmitReply{Policy: q.Policy.Digest()}
 	}
 	r, err := attest.OpenRequest(q.Request, c.world.Version.PublisherKey)
@@ -242,8 +251,16 @@ func (c *coordinator) Submit(_ context.Context, _ string, q bus.SubmitRequest) b
 }
 
 // Policies implements bus.API.
-func (c *coordinator) Policies(context.Context, bus.PolicyRequest) bus.PolicyReply {
-	return bus.PolicyReply{Policies: []*attest.Envelope{}}
+func (c *coordinator) Policies(_ context.Context, q bus.PolicyRequest) bus.PolicyReply {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	after := []*attest.Envelope{}
+	for _, e := range c.policies {
+		if serial, err := serialOf(e); err == nil && serial > q.After {
+			after = append(after, e)
+		}
+	}
+	return bus.PolicyReply{Policies: after}
 }
 
 // Receipts implements bus.API.

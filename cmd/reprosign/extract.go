@@ -159,6 +159,17 @@ func (p *parts) signatures(b *evidence.Bundle) error {
 
 // writeParts writes the files below dir and prints their names.
 func (a *app) writeParts(dir string, list []part, force bool) error {
+	if err := writeParts(dir, list, force); err != nil {
+		return err
+	}
+	for _, f := range list {
+		a.print("%s", f.name)
+	}
+	return nil
+}
+
+// writeParts writes files below a directory, in their order.
+func writeParts(dir string, list []part, force bool) error {
 	const dirMode = 0o755
 	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return fmt.Errorf("making the directory: %w", err)
@@ -175,7 +186,6 @@ func (a *app) writeParts(dir string, list []part, force bool) error {
 		if err := writeFile(root, f.name, f.data, force); err != nil {
 			return err
 		}
-		a.print("%s", f.name)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (a *app) logMonitorCommand() *cobra.Command {
 	var urls []string
 	var once bool
 	var output string
-	cmd := program.Command(a.environ, "monitor [URL|DIR ...]", "Watch evidence logs and raise alarms", monitorDefaults(),
+	cmd := program.Command(environOf(a, monitorDefaults()), "monitor [URL|DIR ...]", "Watch evidence logs and raise alarms", monitorDefaults(),
 		func(ctx context.Context, s monitorSettings) error {
 			a.begun = true
 			if err := oneOf("output", output, "text", "json"); err != nil {

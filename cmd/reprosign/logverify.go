@@ -11,7 +11,8 @@ import (
 )
 
 func (a *app) logCommand() *cobra.Command {
-	return group("log", "Check and watch evidence logs", a.logVerifyCommand(), a.logMonitorCommand())
+	return group("log", "Check and watch evidence logs, change their keys, end them",
+		a.logVerifyCommand(), a.logMonitorCommand(), a.logRotateCommand(), a.logEndCommand(), a.logSwitchCommand())
 }
 
 type logVerifyDocument struct {

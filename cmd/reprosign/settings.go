@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,20 @@ var connection = []string{"role", "name", "nats-url", "nats-seed", "nats-ca", "n
 func (a *app) defineSettings() error {
 	a.settingFlags = pflag.NewFlagSet("settings", pflag.ContinueOnError)
 	return config.Flags(a.settingFlags, defaults())
+}
+
+// environOf returns the environment of a command with settings of its own. What
+// a person has set for all the other commands is no mistake there.
+func environOf[S any](a *app, own S) []string {
+	flags := pflag.NewFlagSet("own", pflag.ContinueOnError)
+	if err := config.Flags(flags, own); err != nil {
+		panic(err) // settings are no struct, seen at the first start
+	}
+	return slices.DeleteFunc(slices.Clone(a.environ), func(v string) bool {
+		name, _, _ := strings.Cut(strings.TrimPrefix(v, "REPROSIGN_"), "=")
+		flag := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+		return strings.HasPrefix(v, "REPROSIGN_") && flags.Lookup(flag) == nil && a.settingFlags.Lookup(flag) != nil
+	})
 }
 
 func (a *app) loadSettings() error {

@@ -36,7 +36,7 @@ func witnessDefaults() witnessSettings {
 }
 
 func (a *app) witnessCommand() *cobra.Command {
-	cmd := program.Command(a.environ, "witness", "Cosign the checkpoints of logs", witnessDefaults(),
+	cmd := program.Command(environOf(a, witnessDefaults()), "witness", "Cosign the checkpoints of logs", witnessDefaults(),
 		func(ctx context.Context, s witnessSettings) error {
 			a.begun = true
 			return runWitness(ctx, s)
@@ -49,7 +49,7 @@ no say. Its memory is made once, with witness init; it must never be put back fr
 	cmd.Example = `  reprosign keygen --role witness --name witness.example.net --out witness.pem
   reprosign witness init --config witness.toml
   reprosign witness --config witness.toml`
-	begin := program.Command(a.environ, "init", "Make the memory of a witness whose key has cosigned nothing yet", witnessDefaults(),
+	begin := program.Command(environOf(a, witnessDefaults()), "init", "Make the memory of a witness whose key has cosigned nothing yet", witnessDefaults(),
 		func(_ context.Context, s witnessSettings) error {
 			a.begun = true
 			return a.initWitness(s)

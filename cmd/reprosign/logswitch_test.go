@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/monitor/monitortest"
+)
+
+// turning is a log at $URL whose policies a coordinator on a real bus takes.
+type turning struct {
+	*monitortest.Log // what is served
+
+	content     *monitortest.Log // of the database that is left
+	coordinator *coordinator
+	slow        bool             // scripts say when the log follows a policy
+	next        *attest.Envelope // the policy that was submitted
+	state       string           // of the one release that the dashboard lists
+}
+
+// TestLogChanges runs scripts on a log whose key changes. "site WHAT" makes
+// something happen to the log and to what its dashboard lists.
+func TestLogChanges(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("testdata/change/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		t.Run(filepath.Base(script), func(t *testing.T) {
+			t.Parallel()
+			l := newTurning(t)
+			url := l.Serve(t)
+			testscript.Run(t, testscript.Params{
+				Files:               []string{script},
+				RequireExplicitExec: true,
+				Setup: func(env *testscript.Env) error {
+					l.coordinator.world.write(t, env.WorkDir)
+					env.Setenv("REPROSIGN_NAME", "publisher")
+					env.Setenv("REPROSIGN_NATS_URL", l.coordinator.url)
+					env.Setenv("REPROSIGN_NATS_SEED", "nats.seed")
+					env.Setenv("URL", url)
+					env.Setenv("OLD", l.World.Log.Key.VerifierKey.String())
+					for name, key := range map[string]attest.SigningKey{
+						"NEXT": nextKey(t, evidencetest.Origin), "OTHER": nextKey(t, "next.example.org"), "THIRD": nextKey(t, "third.example.org"),
+					} {
+						env.Setenv(name, key.VerifierKey.String())
+					}
+					taken, err := attest.NewVerifierKey(evidencetest.Origin, evidencetest.Ed25519("admin admin-1").Public())
+					if err != nil {
+						return err
+					}
+					env.Setenv("TAKEN", taken.String())
+					return nil
+				},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){
+					"status": wantStatus,
+					"site":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(l.happen(t, ts, args[0])) },
+				},
+			})
+		})
+	}
+}
+
+func nextKey(t testing.TB, origin string) attest.SigningKey {
+	t.Helper()
+	return evidencetest.Ed25519Key(t, "the next log key of", origin)
+}
+
+func newTurning(t testing.TB) *turning {
+	t.Helper()
+	w := &world{seeds: map[string][]byte{}}
+	enrol := func(who string) string {
+		seed, public, err := bus.GenerateNKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.seeds[who] = seed
+		return public
+	}
+	now := attest.At(time.Now())
+	w.World = evidencetest.New(t, evidencetest.Options{Witnesses: 3, Change: func(p *policy.Policy) {
+		p.Issued, p.Expires = now-3600, now+100*24*3600
+		p.Publishers[0].NATS = enrol("publisher")
+		p.Coordinators[0].NATS = enrol("coordinator")
+	}})
+	w.World.Log.Now = now
+	log := monitortest.New(t, w.World)
+	l := &turning{Log: log, content: log}
+	w.first, w.second = w.World.Release(t, 1), w.World.Release(t, 2)
+	l.Record(t, attest.RecordPolicy, l.Envelope)
+	l.coordinator = startCoordinator(t, w)
+	l.coordinator.onPolicy = func(e *attest.Envelope) {
+		if l.next = e; !l.slow {
+			l.follow(t)
+		}
+	}
+	l.Publish(t)
+	l.list("signed")
+	l.policyShown(1)
+	return l
+}
+
+// follow brings the policy that was submitted into the log, and signs with its key.
+func (l *turning) follow(t testing.TB) {
+	t.Helper()
+	p, err := policy.Parse(l.next.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.content.World.Log.Key = nextKey(t, p.Log.Origin)
+	l.content.Record(t, attest.RecordPolicy, l.next)
+	l.content.Publish(t)
+	if l.content != l.Log {
+		l.Swap(l.content.Files())
+	}
+	l.list(l.state)
+	l.policyShown(p.Serial)
+}
+
+func (l *turning) policyShown(serial uint64) {
+	l.Set("api/v1/log", fmt.Appendf(nil, `{"schema":"reprosign.log.v1","policy":%d}`, serial))
+}
+
+// list has the dashboard list one release, whatever it is asked for.
+func (l *turning) list(state string) {
+	l.state = state
+	l.Set("api/v1/releases", fmt.Appendf(nil,
+		`{"schema":"reprosign.releases.v1","releases":[{"release":%q,"suite":"stable","source":"hello","version":"2.10-3","architecture":"amd64","state":%q,"policy":{"serial":1}}]}`,
+		l.coordinator.world.first.ID, state))
+}
+
+func (l *turning) happen(t *testing.T, ts *testscript.TestScript, what string) error {
+	switch what {
+	case "agreed", "logged", "signed":
+		l.list(what)
+	case "slow":
+		l.slow = true
+	case "follows":
+		l.follow(t)
+	case "superseded":
+		l.policyShown(2)
+	case "early":
+		l.policyShown(0)
+	case "forged": // cosigned by too few
+		l.World.Log.Witnesses = l.World.Log.Witnesses[:1]
+		l.Publish(t)
+	case "lost": // with some entries, and others follow
+		if err := os.WriteFile(ts.MkAbs("last-seen"), l.File("checkpoint"), 0o600); err != nil {
+			return err
+		}
+		left := *l.World
+		left.Log = &evidencetest.Log{Key: l.World.Log.Key, Witnesses: l.World.Log.Witnesses, Now: l.World.Log.Now}
+		l.content = monitortest.New(t, &left)
+		l.content.Release(t, 3)
+	default:
+		return fmt.Errorf("nothing of that name happens")
+	}
+	return nil
+}
