@@ -11,6 +11,7 @@ import (
 	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/signer/promise"
 )
 
 // sign asks for the signatures of the bench's release.
@@ -133,6 +134,23 @@ func TestAPromiseWhoseDecisionIsNotInTheLogIsNotBroken(t *testing.T) {
 	lost.state = t.TempDir()
 	lost.restart(t)
 	lost.sign(t)
+}
+
+func TestAPromiseOfAnotherDecisionAboutTheReleaseIsNotBrokenEither(t *testing.T) {
+	b := newBench(t, evidencetest.Options{})
+	req := b.signRequest(t)
+	other := promise.Decision{Release: b.release.ID, Statement: b.release.Opening.Digest()}
+	if err := b.book.Give(req.Certificate, []promise.Promise{{SHA512: req.Artifacts[1].SHA512, Decision: other}}); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, b.signer.Sign(t.Context(), req).Error, bus.KindDenied, req.Artifacts[1].Name)
+	if b.device.asked.Load() != 0 {
+		t.Error("the device was asked")
+	}
+	req.Only = []string{req.Artifacts[0].Name} // about which nothing was promised
+	if e := b.signer.Sign(t.Context(), req).Error; e != nil {
+		t.Error(e)
+	}
 }
 
 // Two attempts at the same bytes, the log moving on between looking and promising.

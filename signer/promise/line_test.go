@@ -3,10 +3,12 @@ package promise
 import (
 	"bytes"
 	"crypto/sha512"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,6 +45,63 @@ func FuzzLineIsReadAsWrittenOrRefused(f *testing.F) {
 			t.Error("read after another line too")
 		}
 	})
+}
+
+func TestSenselessLinesAreRefusedWhateverTheirSum(t *testing.T) {
+	first := attest.SHA256([]byte(form))
+	good := entry{"d8e8", first, []attest.Digest512{sha512.Sum512(nil)}, first}
+	for name, change := range map[string]func(e *entry) []entry{
+		"nothing":              func(*entry) []entry { return []entry{} },
+		"the same twice":       func(e *entry) []entry { return []entry{*e, *e} },
+		"no bytes":             func(e *entry) []entry { e.SHA512 = []attest.Digest512{}; return []entry{*e} },
+		"no certificate":       func(e *entry) []entry { e.Certificate = ""; return []entry{*e} },
+		"a long certificate":   func(e *entry) []entry { e.Certificate = strings.Repeat("f", 65); return []entry{*e} },
+		"no release":           func(e *entry) []entry { e.Release = attest.Digest{}; return []entry{*e} },
+		"no decision":          func(e *entry) []entry { e.Statement = attest.Digest{}; return []entry{*e} },
+		"what all others have": nil,
+	} {
+		promises := []entry{good}
+		if change != nil {
+			e := good
+			promises = change(&e)
+		}
+		data, _, err := encode(first, promises)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, fileName), data, fileMode); err != nil {
+			t.Fatal(err)
+		}
+		b, err := Open(Config{Directory: dir, Log: slog.New(slog.DiscardHandler)})
+		if (err == nil) != (change == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			_ = b.Close()
+		}
+	}
+}
+
+func TestAPromiseIsNotGivenUnlessItIsOnDisk(t *testing.T) {
+	b, err := Open(Config{Directory: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	end, pipe, err := os.Pipe() // takes what is written and has no disk to put it on
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end.Close()
+	defer pipe.Close()
+	disk := b.file.f
+	b.file.f = pipe
+	d := Decision{Release: attest.SHA256([]byte{1}), Statement: attest.SHA256([]byte{2})}
+	if err := b.Give("d8e8", []Promise{{sha512.Sum512(nil), d}}); !errors.Is(err, ErrBroken) {
+		t.Errorf("promised: %v", err)
+	}
+	b.file.f = disk
 }
 
 func TestPromisesOfOneTimeAreWrittenAtOnce(t *testing.T) {
