@@ -81,8 +81,8 @@ func (b *Board) certificate(r *http.Request) (any, error) {
 	return file{data: c.Armor(), contentType: "application/pgp-keys", cache: cacheCheck, name: fingerprint + endArmored}, nil
 }
 
-// evidence serves a release's bundle. It grows when another certificate signs,
-// so it is not kept for ever.
+// evidence serves a release's bundle. It grows when a certificate signs, so it is
+// not kept for ever.
 func (b *Board) evidence(r *http.Request) (any, error) {
 	id, err := digestIn(r, "id")
 	if err != nil {
@@ -103,8 +103,14 @@ func (b *Board) bundle(r *http.Request, id attest.Digest) (any, error) {
 	return file{data: data, contentType: typeJSON, cache: cacheCheck, name: evidenceName(v)}.compressed(r)
 }
 
-// evidenceName is what a bundle is saved under.
-func evidenceName(v *coordinator.View) string { return plainName(v) + ".evidence.json" }
+// evidenceName is what a bundle is saved under. That of a release which is not
+// signed vouches for no file, and is not to be taken for one that does.
+func evidenceName(v *coordinator.View) string {
+	if v.SignedAt.IsZero() {
+		return plainName(v) + ".unsigned.evidence.json"
+	}
+	return plainName(v) + ".evidence.json"
+}
 
 // plainName names a release in a way that every file system takes.
 func plainName(v *coordinator.View) string {
