@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
 	"slices"
@@ -75,9 +76,14 @@ func TestBenchProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := pprof.StartCPUProfile(f); err != nil {
-			t.Fatal(err)
-		}
+		begin := make(chan os.Signal, 1)
+		signal.Notify(begin, syscall.SIGUSR1)
+		go func() {
+			<-begin
+			if err := pprof.StartCPUProfile(f); err != nil {
+				t.Error(err)
+			}
+		}()
 		defer pprof.StopCPUProfile()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -315,6 +321,19 @@ func newBenchHouse(t *testing.T, batch int, env ...string) *benchHouse {
 	return h
 }
 
+// profile begins the CPU profiles, so that they show what is measured alone.
+func (h *benchHouse) profile(t *testing.T) {
+	t.Helper()
+	if os.Getenv("BENCH_PROFILES") == "" {
+		return
+	}
+	for role, cmd := range h.processes {
+		if err := cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+			t.Fatalf("process %s: %v", role, err)
+		}
+	}
+}
+
 // cpu returns the processor time of each process so far.
 func (h *benchHouse) cpu(t *testing.T) map[string]time.Duration {
 	t.Helper()
@@ -479,10 +498,45 @@ func (h *benchHouse) publishAll(t *testing.T, votes map[string][]bus.Vote) {
 	}
 }
 
-const (
-	countStatements = "SELECT count(*) FROM reprosign.statements"
-	countLogged     = "SELECT count(*) FROM reprosign.releases WHERE state = 'logged'"
-)
+// logSize is that of the newest checkpoint. Counting rows instead, twice a
+// second, would be a good part of what is measured.
+const logSize = "SELECT size FROM reprosign.log_checkpoints ORDER BY size DESC LIMIT 1"
+
+// awaitReceipts returns a function that waits until the rebuilders have n
+// statements receipted. It listens from now on.
+func (h *benchHouse) awaitReceipts(t *testing.T, n int) func() {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	receipted := make(chan int, len(h.agents))
+	group := errgroup.Group{}
+	for name, conn := range h.agents {
+		group.Go(func() error {
+			return conn.Receipts(ctx, name, func(e *attest.Envelope) error {
+				receipt, err := attest.ParseReceipt(e.Payload)
+				if err != nil {
+					return err
+				}
+				receipted <- len(receipt.Counted) + len(receipt.Late)
+				return nil
+			})
+		})
+	}
+	return func() {
+		defer stop()
+		for n > 0 {
+			select {
+			case some := <-receipted:
+				n -= some
+			case <-ctx.Done():
+				t.Fatalf("%d receipts missing", n)
+			}
+		}
+		stop()
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // cost measures one run and returns the CPU microseconds per vote of
 // coordinator, PostgreSQL and NATS together.
@@ -490,11 +544,13 @@ func (h *benchHouse) cost(t *testing.T, what string, n int) float64 {
 	t.Helper()
 	releases := h.openAll(t, n)
 	votes := h.votesOf(t, releases)
+	received := h.awaitReceipts(t, n*benchRebuilders)
+	h.profile(t)
 	before, start := h.cpu(t), time.Now()
 	h.publishAll(t, votes)
-	h.awaitCount(t, countStatements, n*benchRebuilders)
+	received()
 	committed, ingested := time.Since(start), h.cpu(t)
-	h.awaitCount(t, countLogged, n)
+	h.awaitCount(t, logSize, 1+2*n) // the policy, openings, decisions
 	total, after := time.Since(start), h.cpu(t)
 	count := float64(n * benchRebuilders)
 	per := func(to map[string]time.Duration, role string) float64 {
@@ -541,7 +597,7 @@ func TestBenchLatencyFromTheDecidingVoteToTheSignature(t *testing.T) {
 	deciding := votes[last]
 	delete(votes, last)
 	h.publishAll(t, votes)
-	h.awaitCount(t, countStatements, n*(benchRebuilders-1))
+	h.awaitCount(t, "SELECT count(*) FROM reprosign.statements", n*(benchRebuilders-1))
 
 	// The database's clock is this machine's, so the row itself tells when the
 	// signature was stored.
