@@ -171,6 +171,18 @@ func (p *Postgres) initialise(ctx context.Context) error {
 	return nil
 }
 
+// roomy are the settings that PostgreSQL's defaults are too small for: a mass
+// rebuild touches its tables and indexes at random, since their keys are digests.
+// What does not fit into the buffers goes to the kernel and back for every batch,
+// and the first change of a page after a checkpoint writes the page whole to the
+// write-ahead log. Memory and disk are taken as they are needed. The same is
+// recommended in deploy/postgresql/postgresql.conf.
+var roomy = []string{
+	"-c", "shared_buffers=512MB",
+	"-c", "max_wal_size=4GB",
+	"-c", "checkpoint_timeout=30min",
+}
+
 // run starts the server and waits until it is ready. The caller holds p.mu.
 func (p *Postgres) run(ctx context.Context) error {
 	if err := clearStalePid(p.data()); err != nil {
@@ -183,7 +195,9 @@ func (p *Postgres) run(ctx context.Context) error {
 		"-c", "unix_socket_permissions=0700",
 		"-c", "max_connections=" + strconv.Itoa(maxConnections),
 	}
-	if !p.durable {
+	if p.durable {
+		args = append(args, roomy...)
+	} else {
 		args = append(args, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 	}
 	cmd := p.as.command(p.dir, p.programs.postgres, args...)
