@@ -74,7 +74,8 @@ type Store interface {
 	Release(ctx context.Context, id attest.Digest) (*Release, error)
 	// Unopened returns requests whose next attempt must be opened (none yet, or
 	// the last one expired with attempts left), with the number of that attempt.
-	Unopened(ctx context.Context, limit int) ([]Submission, []int, error)
+	// A first attempt is left out for fresh after its request was stored.
+	Unopened(ctx context.Context, limit int, fresh time.Duration) ([]Submission, []int, error)
 	// Abandon ends a request whose next attempt the policy no longer admits.
 	Abandon(ctx context.Context, request attest.Digest, reason string) error
 	// UnpublishedTasks returns releases whose tasks have to be (re)published.

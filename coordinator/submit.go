@@ -6,14 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/internal/bus"
 )
 
-// openBatch bounds how many attempts one round of the retry loop opens.
-const openBatch = 100
+const (
+	// openBatch bounds how many attempts one round of the retry loop opens.
+	openBatch = 100
+	// freshRequest is how long whoever submitted a request has to open its first
+	// attempt. Only after a crash in between is it the retry loop's.
+	freshRequest = 5 * time.Second
+)
 
 // Submit takes a release request or a signed policy from the publisher whose
 // connection it came on. The same request again answers with its newest release.
@@ -149,7 +155,7 @@ func (c *Coordinator) openNext(ctx context.Context) error {
 		return err
 	}
 	for {
-		submissions, attempts, err := c.store.Unopened(ctx, openBatch)
+		submissions, attempts, err := c.store.Unopened(ctx, openBatch, freshRequest)
 		if err != nil || len(submissions) == 0 {
 			return err
 		}

@@ -135,7 +135,10 @@ func TestSubmittingAgainAnswersWithTheSameRelease(t *testing.T) {
 	if _, _, err := w.writer.Submit(t.Context(), other, 1); !errors.Is(err, coordinator.ErrQuota) {
 		t.Fatalf("beyond the quota: %v, want ErrQuota", err)
 	}
-	waiting, attempts, err := w.writer.Unopened(t.Context(), 10)
+	if waiting, _, err := w.writer.Unopened(t.Context(), 10, time.Hour); err != nil || len(waiting) != 0 {
+		t.Fatalf("%d fresh requests are taken from whoever submitted them, %v", len(waiting), err)
+	}
+	waiting, attempts, err := w.writer.Unopened(t.Context(), 10, 0)
 	must(t, err)
 	if len(waiting) != 1 || attempts[0] != 1 || waiting[0].Claim == nil || *waiting[0].Claim != *s.Claim {
 		t.Fatalf("unopened %+v, attempts %v", waiting, attempts)
@@ -158,7 +161,7 @@ func TestExpiredReleaseIsRetriedAsOftenAsItsSuiteAllows(t *testing.T) {
 	_, _, err := w.writer.Submit(t.Context(), s, 10)
 	must(t, err)
 	for attempt := 1; attempt <= 2; attempt++ {
-		waiting, attempts, err := w.writer.Unopened(t.Context(), 10)
+		waiting, attempts, err := w.writer.Unopened(t.Context(), 10, 0)
 		must(t, err)
 		if len(waiting) != 1 || attempts[0] != attempt {
 			t.Fatalf("before attempt %d: %d requests wait, attempts %v", attempt, len(waiting), attempts)
@@ -172,7 +175,7 @@ func TestExpiredReleaseIsRetriedAsOftenAsItsSuiteAllows(t *testing.T) {
 			t.Errorf("attempt %d: final is %v", attempt, final)
 		}
 	}
-	if waiting, _, err := w.writer.Unopened(t.Context(), 10); err != nil || len(waiting) != 0 {
+	if waiting, _, err := w.writer.Unopened(t.Context(), 10, 0); err != nil || len(waiting) != 0 {
 		t.Fatalf("after the last attempt %d requests wait, %v", len(waiting), err)
 	}
 }
@@ -199,12 +202,12 @@ func TestAbandonedRequestEndsAndMayBeAskedForAgain(t *testing.T) {
 	_, _, err := w.writer.Submit(t.Context(), s, 1)
 	must(t, err)
 	must(t, w.writer.Abandon(t.Context(), s.Digest, "the policy does not admit it"))
-	if waiting, _, err := w.writer.Unopened(t.Context(), 10); err != nil || len(waiting) != 0 {
+	if waiting, _, err := w.writer.Unopened(t.Context(), 10, 0); err != nil || len(waiting) != 0 {
 		t.Fatalf("%d wait after it was given up, %v", len(waiting), err)
 	}
 	_, _, err = w.writer.Submit(t.Context(), s, 1)
 	must(t, err)
-	if waiting, _, err := w.writer.Unopened(t.Context(), 10); err != nil || len(waiting) != 1 {
+	if waiting, _, err := w.writer.Unopened(t.Context(), 10, 0); err != nil || len(waiting) != 1 {
 		t.Fatalf("%d wait after it was asked for again, %v", len(waiting), err)
 	}
 }

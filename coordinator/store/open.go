@@ -78,7 +78,9 @@ type settings struct {
 	readOnly               bool
 	// byKey: every query finds its rows by an index. Until the first ANALYZE the
 	// planner takes a table that has just been filled for a small one, or an array
-	// of keys for most of a table, and reads it whole, for every batch again.
+	// of keys for most of a table, and reads it whole, for every batch again. Nor
+	// by a bitmap: that visits every row that has left a queue since the last
+	// vacuum, each time anew, where an index scan marks them as gone.
 	byKey bool
 }
 
@@ -104,10 +106,14 @@ func open(ctx context.Context, dsn string, s settings) (*pgxpool.Pool, error) {
 	// for them, which takes fifty times as long as reading the entries.
 	params["max_parallel_workers_per_gather"] = "0"
 	if s.byKey {
-		for _, way := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+		for _, way := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "jit"} {
 			params[way] = "off"
 		}
 		params["plan_cache_mode"] = "force_generic_plan" // there is one plan, whatever the keys
+	} else {
+		// A plan that was made when a table was small would be kept for as long as
+		// the connection lasts.
+		params["plan_cache_mode"] = "force_custom_plan"
 	}
 	if s.readOnly {
 		params["default_transaction_read_only"] = "on"

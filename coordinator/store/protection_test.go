@@ -269,7 +269,7 @@ func TestWithdrawnReleaseTakesNoDecisionAndNoSignature(t *testing.T) {
 			refusedWith(t, owner, restrictViolation, `
 				INSERT INTO decisions (release, digest, set_digest, envelope, leaf) VALUES ($1::bytea, $1::bytea, $2::bytea, 'x', 1)`, r.ID[:], b.set[:])
 		}
-		if waiting, _, err := w.writer.Unopened(t.Context(), 10); err != nil || len(waiting) != 0 {
+		if waiting, _, err := w.writer.Unopened(t.Context(), 10, 0); err != nil || len(waiting) != 0 {
 			t.Errorf("%d attempts wait after the withdrawal, %v", len(waiting), err)
 		}
 		if d := w.ingest(w.vote(r.ID, "alpha", b)); d[0] != coordinator.Late && d[0] != coordinator.Counted {

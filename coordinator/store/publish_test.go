@@ -89,7 +89,7 @@ func TestOfTheDecisionsThatWitnessesSawThoseInTimeAreLogged(t *testing.T) {
 	if jobs := w.jobs(); len(jobs) != 1 || jobs[0].Release != decided["early"] {
 		t.Errorf("jobs %+v, want the one of what was seen in time", jobs)
 	}
-	next, attempts, err := w.writer.Unopened(t.Context(), 10)
+	next, attempts, err := w.writer.Unopened(t.Context(), 10, 0)
 	must(t, err)
 	if len(next) != 1 || next[0].Request.Source != "late" || attempts[0] != 2 {
 		t.Errorf("next attempts %v of %+v, want the second one of late", attempts, next)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -81,12 +82,13 @@ func insertRequest(ctx context.Context, tx pgx.Tx, s coordinator.Submission, enc
 }
 
 // Unopened returns requests whose next attempt must be opened, with the number
-// of that attempt.
-func (w *Writer) Unopened(ctx context.Context, limit int) ([]coordinator.Submission, []int, error) {
+// of that attempt. Whoever submits a request opens its first attempt right away,
+// so that one is left out until the request was stored for as long as fresh.
+func (w *Writer) Unopened(ctx context.Context, limit int, fresh time.Duration) ([]coordinator.Submission, []int, error) {
 	rows, err := w.pool.Query(ctx, `
 		SELECT q.digest, q.envelope, p.attempts + 1, c.salt, c.set_digest
 		  FROM request_progress p JOIN requests q ON q.digest = p.request LEFT JOIN claims c ON c.request = p.request
-		 WHERE p.wanted ORDER BY q.stored_at LIMIT $1`, limit)
+		 WHERE p.wanted AND (p.attempts > 0 OR q.stored_at <= clock_timestamp() - $2::interval) ORDER BY q.stored_at LIMIT $1`, limit, fresh)
 	var attempts []int
 	submissions, err := collect(rows, err, func(row pgx.CollectableRow) (coordinator.Submission, error) {
 		var s coordinator.Submission
