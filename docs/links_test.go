@@ -89,7 +89,7 @@ func TestMetricsInTheManualExist(t *testing.T) {
 	var code strings.Builder
 	for _, file := range []string{
 		"coordinator/metrics.go", "coordinator/sequencer/*.go", "coordinator/dashboard/*.go",
-		"witness/metrics.go", "signer/metrics.go", "signer/ledger/metrics.go", "signer/nethsm/metrics.go", "rebuilder/metrics.go", "monitor/metrics.go", "internal/bus/metrics.go",
+		"witness/metrics.go", "signer/metrics.go", "signer/ledger/metrics.go", "signer/promise/metrics.go", "signer/nethsm/metrics.go", "rebuilder/metrics.go", "monitor/metrics.go", "internal/bus/metrics.go",
 	} {
 		matches, err := fs.Glob(tree, file)
 		if err != nil || len(matches) == 0 {

@@ -83,9 +83,8 @@ type batch struct {
 func Open(c Config) (*Book, error) {
 	began := time.Now()
 	b := &Book{
-		count: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "reprosign", Subsystem: "signer", Name: "promises",
-			Help: "Promises of which decision a signature names. Alarm if it falls: the file was lost, or an old copy put back."}),
-		broken: make(chan struct{}), certificates: map[string]uint32{}, promised: map[subject]uint32{}, open: &batch{},
+		count: newCount(), broken: make(chan struct{}),
+		certificates: map[string]uint32{}, promised: map[subject]uint32{}, open: &batch{},
 	}
 	if err := os.MkdirAll(c.Directory, directoryMode); err != nil {
 		return nil, fmt.Errorf("opening the signer's promises: %w", err)
@@ -107,9 +106,6 @@ func Open(c Config) (*Book, error) {
 
 // Close releases the file. What was promised is on disk already.
 func (b *Book) Close() error { return b.file.f.Close() }
-
-// Collectors returns the book's metrics for registration.
-func (b *Book) Collectors() []prometheus.Collector { return []prometheus.Collector{b.count} }
 
 // Given returns what was promised for some bytes and a certificate, by the
 // fingerprint. It may not be on disk yet: see [Book.Give].
