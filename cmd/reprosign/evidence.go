@@ -38,7 +38,11 @@ the bundle says of itself.`,
 				return err
 			}
 			if report != nil {
-				a.print("%s; reprosign verify checks a file against it", verdict(report.Unwitnessed))
+				if report.Unsigned() {
+					a.print("the decision follows from its votes; nothing is signed, and no file verifies against it")
+				} else {
+					a.print("%s; reprosign verify checks a file against it", verdict(report.Unwitnessed))
+				}
 				for _, c := range report.Caveats() {
 					a.printStep("note", c)
 				}

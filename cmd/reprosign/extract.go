@@ -48,6 +48,9 @@ writes. No file is replaced unless --force is given.`,
 			if err != nil {
 				return err
 			}
+			if len(b.Signatures) == 0 {
+				a.warn("nothing is signed in this evidence: what other tools say of its parts vouches for no file")
+			}
 			parts, err := partsOf(b, report)
 			if err != nil {
 				return err

@@ -122,6 +122,9 @@ func (a *app) verify(v verification, trust evidence.Trust) error {
 	if errors.Is(err, translog.ErrNotWitnessed) {
 		return hinted(err, "do not use the file; if the log's witnesses were replaced since you got your trust file, ask the admins for the new one")
 	}
+	if errors.Is(err, evidence.ErrUnsigned) {
+		return hinted(err, "do not use the file; if its release is signed by now, fetch the evidence again")
+	}
 	if exitCode(err) == exitUnverified {
 		return hinted(err, "do not use the file; if it came from a mirror, fetch file and evidence again")
 	}

@@ -35,3 +35,18 @@ func TestEvidenceCoversWhatWasAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// The coordinator calls a release signed and gives the evidence from before.
+func TestWaitTakesNoEvidenceWithoutSignatures(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for what, b := range map[string]*evidence.Bundle{"signed": w.second.Bundle(t), "unsigned": w.second.UnsignedBundle(t)} {
+		report, err := evidence.Verify(b, evidence.Trust{Policy: w.Envelope})
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if err := signedAll(report, b); (err == nil) != (what == "signed") || err != nil && !errors.Is(err, evidence.ErrNotVerified) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
