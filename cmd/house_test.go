@@ -77,6 +77,7 @@ type house struct {
 	admitted  chan uint64 // serials of policies whose parties the bus has learned
 
 	faulty          func(coordinator.Store) coordinator.Store
+	unsignedAfter   time.Duration
 	tap             *tap // of the coordinator that was started last
 	stopCoordinator func()
 	stopSigner      func()
@@ -142,6 +143,7 @@ type houseOptions struct {
 	rebuilders, threshold int
 	coordinators          int // replicas under one key
 	witnesses             int // of the log, two of which must cosign; default none
+	unsignedAfter         time.Duration
 	change                func(*policy.Policy)
 	dsn                   string                                    // of a migrated database; empty means one of its own
 	store                 func(coordinator.Store) coordinator.Store // puts faults before the store
@@ -149,7 +151,7 @@ type houseOptions struct {
 
 func newHouse(t *testing.T, o houseOptions) *house {
 	t.Helper()
-	h := &house{seeds: map[bus.Identity]string{}, agents: map[string]*bus.Conn{}, dir: t.TempDir(), dsn: o.dsn, admitted: make(chan uint64, 8), faulty: o.store}
+	h := &house{seeds: map[bus.Identity]string{}, agents: map[string]*bus.Conn{}, dir: t.TempDir(), dsn: o.dsn, admitted: make(chan uint64, 8), faulty: o.store, unsignedAfter: o.unsignedAfter}
 	if h.faulty == nil {
 		h.faulty = func(s coordinator.Store) coordinator.Store { return s }
 	}
@@ -320,7 +322,7 @@ func (h *house) startCoordinator(t *testing.T) {
 	}
 	h.tap = &tap{Conn: conn, handle: make(chan func(context.Context, []bus.Message) error, 1)}
 	c, err := coordinator.New(coordinator.Config{
-		Store: h.faulty(writer), Reader: h.reader, Bus: h.tap, Prover: seq, Trust: trust, Key: h.Coordinator, Log: logger(t),
+		Store: h.faulty(writer), Reader: h.reader, Bus: h.tap, Prover: seq, Trust: trust, Key: h.Coordinator, UnsignedAfter: h.unsignedAfter, Log: logger(t),
 		OnPolicy: func(_ context.Context, v *policy.Version) error {
 			h.restartNATS(t, &v.Policy)
 			h.admitted <- v.Serial
