@@ -25,7 +25,7 @@ func MarshalCanonical(v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding %T: %w", v, err)
 	}
-	if encodesCanonically(reflect.TypeOf(v)) && isASCII(data) {
+	if encodesCanonically(reflect.TypeOf(v)) && isPlain(data) {
 		return data, nil
 	}
 	value := jsontext.Value(data)
@@ -60,11 +60,10 @@ func UnmarshalStrict(data []byte, limit int, v any) error {
 var canonicalTypes sync.Map // reflect.Type → bool
 
 // encodesCanonically reports whether the encoding of every value of a type is
-// canonical as it is, if it is ASCII: then another pass over it, which costs as
+// canonical as it is, if it is plain: then another pass over it, which costs as
 // much as the encoding, is spared. So it is for types whose structs declare
-// their members in canonical order and that hold nothing but strings and truth
-// values. Numbers have more than one spelling, and names beyond ASCII another
-// order in UTF-8 than in RFC 8785.
+// their members in canonical order and that hold nothing but strings, truth
+// values and whole numbers.
 func encodesCanonically(t reflect.Type) bool {
 	if answer, ok := canonicalTypes.Load(t); ok {
 		return answer == true
@@ -82,7 +81,9 @@ func declaredInOrder(t reflect.Type) bool {
 		return true
 	}
 	switch t.Kind() { //nolint:exhaustive // all others may differ
-	case reflect.String, reflect.Bool:
+	case reflect.String, reflect.Bool,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return true
 	case reflect.Pointer:
 		return declaredInOrder(t.Elem())
@@ -113,10 +114,27 @@ func implements[I any](t reflect.Type) bool {
 	return t.Implements(i) || reflect.PointerTo(t).Implements(i)
 }
 
-func isASCII(data []byte) bool {
-	for _, c := range data {
-		if c > '~' {
+// isPlain reports whether JSON is ASCII and has no number of more than 15
+// digits. Names beyond ASCII have another order in UTF-8 than in RFC 8785, and
+// larger numbers another spelling there.
+func isPlain(data []byte) bool {
+	const exact = 15 // digits that a float64 always keeps
+	digits, quoted := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c > '~':
 			return false
+		case c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case '0' <= c && c <= '9':
+			if digits++; digits > exact {
+				return false
+			}
+		default:
+			digits = 0
 		}
 	}
 	return true

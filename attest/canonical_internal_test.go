@@ -27,6 +27,10 @@ func TestCanonicalFormIsTheSameWithAndWithoutTheShortcut(t *testing.T) {
 		"out of order":                   outOfOrder{"1", "2"},
 		"out of order, deep":             []map[string]*outOfOrder{{"x": {"1", "2"}}},
 		"large number":                   struct{ N uint64 }{math.MaxUint64},
+		"numbers":                        []int64{0, -1, 1<<53 - 1, 1 << 53, 1<<53 + 1, math.MinInt64, 999_999_999_999_999, 1_000_000_000_000_001},
+		"fraction":                       []float64{1e-7, 1.5, 1e21, 123456789012345},
+		"quote before a large number":    map[string]int64{`"`: 1<<53 + 1},
+		"digits in a text":               map[string]int{`12345678901234567890`: 1},
 		"anything":                       []any{map[string]any{"b": 1e21, "a": true}},
 		"nothing":                        nil,
 		"embedded":                       struct{ outOfOrder }{},
@@ -50,8 +54,11 @@ func TestCanonicalFormIsTheSameWithAndWithoutTheShortcut(t *testing.T) {
 	}
 }
 
-func TestVotesTakeTheShortcut(t *testing.T) {
-	for _, v := range []any{&statement[rebuildPredicate]{}, statement[rebuildPredicate]{}, &Envelope{}} {
+func TestWhatThereIsMuchOfTakesTheShortcut(t *testing.T) {
+	for _, v := range []any{
+		&statement[rebuildPredicate]{}, statement[rebuildPredicate]{}, &Envelope{}, Artifacts{}, &Artifacts{},
+		statement[openingPredicate]{}, statement[decisionPredicate]{}, statement[signaturesPredicate]{}, statement[requestPredicate]{},
+	} {
 		if !encodesCanonically(reflect.TypeOf(v)) {
 			t.Errorf("%T: its members are not declared in canonical order", v)
 		}
