@@ -20,9 +20,10 @@ import (
 
 // switchFlags are the flags of log switch.
 type switchFlags struct {
-	policy, next, dir, last string
-	wait, atOnce            bool
-	timeout                 time.Duration
+	policy, next, dir string
+	last              []string // files, or addresses of witnesses
+	wait, atOnce      bool
+	timeout           time.Duration
 }
 
 func (a *app) logSwitchCommand() *cobra.Command {
@@ -41,16 +42,18 @@ witnesses, checks that the tree continues that of the last checkpoint under the 
 README in DIR, to be kept and published. Interrupted, the same command goes on where it was.
 
 Where the database was lost, the last checkpoint is not to be had from it: --last names a file with it, from a
-witness (<address>/<SHA-256 of the origin>/checkpoint), a mirror, or the newest evidence.`,
+mirror or the newest evidence, or the address of a witness, which is asked. Several are put together: each witness
+shows its own cosignature alone.`,
 		Example: `  reprosign log switch https://log.example.org --policy policy.json --next policy-2.json --dir log-2027 --wait
-  reprosign log switch https://log2.example.org --policy policy.json --next policy-2.json --dir ended --at-once --last last-seen`,
+  reprosign log switch https://log2.example.org --policy policy.json --next policy-2.json --dir ended --at-once \
+    --last https://witness.example.net --last https://witness.example.edu`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.do(func(ctx context.Context, args []string) error { return a.switchLog(ctx, args[0], f) }),
 	}
 	cmd.Flags().StringVar(&f.policy, "policy", "", "the signed policy in force")
 	cmd.Flags().StringVar(&f.next, "next", "", "the signed policy that changes the log")
 	cmd.Flags().StringVar(&f.dir, "dir", "", "directory for the record; it is made if it is not there")
-	cmd.Flags().StringVar(&f.last, "last", "", "file with the last checkpoint of the old key, if the database was lost")
+	cmd.Flags().StringArrayVar(&f.last, "last", nil, "witness's address, or file, with the last checkpoint of the old key, if the database was lost; may be given several times")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until nothing is agreed or logged that is not signed")
 	cmd.Flags().BoolVar(&f.atOnce, "at-once", false, "give up what is agreed or logged and not signed")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Hour, "how long to wait in all")
@@ -157,7 +160,7 @@ func (a *app) submitSwitch(ctx context.Context, s *logSwitch) (submitted bool, e
 	}
 	if submitted {
 		a.printStep("ok", fmt.Sprintf("policy %d is in force already", s.next.Serial))
-		return true, s.recall()
+		return true, s.recall(ctx)
 	}
 	if s.last, err = s.lastCheckpoint(ctx); err != nil {
 		return false, err
@@ -202,33 +205,22 @@ func (s *logSwitch) submitted(ctx context.Context, conn *bus.Conn) (bool, error)
 
 // lastCheckpoint returns the newest checkpoint under the policy before.
 func (s *logSwitch) lastCheckpoint(ctx context.Context) ([]byte, error) {
-	if s.switchFlags.last == "" {
+	if len(s.switchFlags.last) == 0 {
 		return s.site.checkpoint(ctx, &s.before.Policy)
 	}
-	return s.readLast(s.switchFlags.last)
-}
-
-func (s *logSwitch) readLast(file string) ([]byte, error) {
-	signed, err := readFile(file, translog.MaxCheckpoint)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := openUnder(&s.before.Policy, signed); err != nil {
-		return nil, &failure{code: exitUnverified, cause: fmt.Errorf("%s: %w", file, err)}
-	}
-	return signed, nil
+	return lastSeen(ctx, &s.before.Policy, s.switchFlags.last)
 }
 
 // recall takes the last checkpoint up that an interrupted run has left.
-func (s *logSwitch) recall() error {
-	file := s.switchFlags.last
-	if file == "" {
-		file = filepath.Join(s.dir, fileLast)
+func (s *logSwitch) recall(ctx context.Context) error {
+	from := s.switchFlags.last
+	if len(from) == 0 {
+		from = []string{filepath.Join(s.dir, fileLast)}
 	}
 	var err error
-	s.last, err = s.readLast(file)
+	s.last, err = lastSeen(ctx, &s.before.Policy, from)
 	if errors.Is(err, fs.ErrNotExist) {
-		return hinted(err, "name the directory of the run that submitted the policy, or a file with the last checkpoint under the old key: --last")
+		return hinted(err, "name the directory of the run that submitted the policy, or who has seen the last checkpoint under the old key: --last")
 	}
 	return err
 }
@@ -325,7 +317,7 @@ func (a *app) awaitSwitch(ctx context.Context, s *logSwitch) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("waiting for the first checkpoint under policy %d: %w", s.next.Serial, ctx.Err())
 		}
-		if was, lastErr := openUnder(&s.before.Policy, s.last); lastErr == nil && opened.Size >= was.Size && opened.Origin != "" && s.switchFlags.last == "" {
+		if was, lastErr := openUnder(&s.before.Policy, s.last); lastErr == nil && opened.Size >= was.Size && opened.Origin != "" && len(s.switchFlags.last) == 0 {
 			s.last = signed
 		}
 		if !told {

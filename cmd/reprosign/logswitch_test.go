@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -166,4 +167,26 @@ func (l *turning) happen(t *testing.T, ts *testscript.TestScript, what string) e
 		return fmt.Errorf("nothing of that name happens")
 	}
 	return nil
+}
+
+func TestTwoTreesOfOneSizeAreNoLastCheckpoint(t *testing.T) {
+	t.Parallel()
+	w := evidencetest.New(t, evidencetest.Options{})
+	var files []string
+	for attempt := range 2 {
+		w.Log = &evidencetest.Log{Key: w.Log.Key}
+		w.Release(t, attempt+1)
+		file := filepath.Join(t.TempDir(), "checkpoint")
+		if err := os.WriteFile(file, w.Log.Checkpoint(t), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+		if _, err := lastSeen(t.Context(), &w.Policy, []string{file, file}); err != nil {
+			t.Errorf("the same twice: %v", err)
+		}
+	}
+	_, err := lastSeen(t.Context(), &w.Policy, files)
+	if exitCode(err) != exitUnverified || !strings.Contains(err.Error(), "another tree of 2 entries") {
+		t.Errorf("two histories: %v", err)
+	}
 }

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/attest/translog"
+	"github.com/reprosign/reprosign/monitor"
+)
+
+// lastSeen returns the newest checkpoint of a policy's log among those that
+// others have seen, with the signature lines of all who have seen the same.
+func lastSeen(ctx context.Context, p *policy.Policy, from []string) ([]byte, error) {
+	var newest translog.Checkpoint
+	var note []byte
+	for _, where := range from {
+		signed, err := readSeen(ctx, p.Log.Origin, where)
+		if err != nil {
+			return nil, err
+		}
+		c, err := translog.OpenCheckpoint(signed, p.Log.Key)
+		if err != nil {
+			return nil, &failure{code: exitUnverified, cause: fmt.Errorf("%s: %w", where, err)}
+		}
+		switch {
+		case note == nil || c.Size > newest.Size:
+			newest, note = c, signed
+		case c.Size == newest.Size && c.Root != newest.Root:
+			return nil, hinted(&failure{code: exitUnverified, cause: fmt.Errorf("%s: another tree of %d entries, root %v, than one seen before it, root %v", where, c.Size, c.Root, newest.Root)},
+				"the log's key has signed two histories: publish both checkpoints")
+		case c == newest:
+			note = withLines(note, signed)
+		}
+	}
+	if _, err := openUnder(p, note); err != nil {
+		return nil, hinted(&failure{code: exitUnverified, cause: fmt.Errorf("checkpoint of %d entries from %s: %w", newest.Size, strings.Join(from, ", "), err)},
+			"name more witnesses with --last")
+	}
+	return note, nil
+}
+
+// readSeen reads a checkpoint from a file, or asks a witness for it.
+func readSeen(ctx context.Context, origin, where string) ([]byte, error) {
+	if !strings.Contains(where, "://") {
+		return readFile(where, translog.MaxCheckpoint)
+	}
+	witness, err := monitor.Open(where)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--last: %w", err))
+	}
+	signed, err := witness.Get(ctx, attest.SHA256([]byte(origin)).String()+"/checkpoint", translog.MaxCheckpoint)
+	if errors.Is(err, monitor.ErrMissing) {
+		return nil, fmt.Errorf("the witness knows of no checkpoint of %s: %w", origin, err)
+	}
+	return signed, err
+}
+
+// withLines adds to a note those signature lines under the same text that it lacks.
+func withLines(note, same []byte) []byte {
+	end := []byte("\n\n") // of the text
+	for line := range bytes.Lines(same[bytes.LastIndex(same, end)+len(end):]) {
+		if !bytes.Contains(note, append([]byte("\n"), line...)) {
+			note = append(note, line...)
+		}
+	}
+	return note
+}
