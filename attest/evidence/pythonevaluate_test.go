@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,8 +49,14 @@ func TestIndependentEvaluationAgreesOnRandomCases(t *testing.T) {
 	p := startPython(t)
 	agreed, confirmed := 0, 0
 	const cases = 400
+	releases := map[int]*evidencetest.Release{}
+	for n := fewestRebuilders; n <= mostRebuilders; n++ {
+		releases[n] = evaluated(t, n)
+	}
 	for seed := range uint64(cases) {
-		c, q, at, seen := randomCase(t, rand.New(rand.NewPCG(seed, 1)))
+		random := rand.New(rand.NewPCG(seed, 1))
+		n := fewestRebuilders + random.IntN(mostRebuilders-fewestRebuilders+1)
+		c, q, at, seen := randomCase(t, random, releases[n])
 		want := policy.Evaluate(c, at)
 		got, err := evaluateIndependently(t, p, q, at, c.Opening.Opened)
 		if (want.Outcome == policy.Agreed) != (err == nil) {
@@ -94,18 +101,27 @@ func evaluateIndependently(t *testing.T, p *python, q caseQuestion, at, since at
 	return v, nil
 }
 
-// randomCase makes a case, its question, a time to judge it at and the times of witnesses.
-func randomCase(t *testing.T, r *rand.Rand) (policy.Case, caseQuestion, attest.Time, policy.Seen) {
+// How many rebuilders a random case has.
+const fewestRebuilders, mostRebuilders = 2, 6
+
+// evaluated is a release of n rebuilders under rules that admit the most, for
+// random cases to change.
+func evaluated(t *testing.T, n int) *evidencetest.Release {
 	t.Helper()
-	const opened = evidencetest.Opened
-	rebuilders := 2 + r.IntN(5)
-	w := evidencetest.New(t, evidencetest.Options{Rebuilders: rebuilders, Threshold: 1, Votes: func(tb testing.TB, e *evidencetest.Release) []*attest.Envelope {
+	return evidencetest.New(t, evidencetest.Options{Rebuilders: n, Threshold: 1, Votes: func(tb testing.TB, e *evidencetest.Release) []*attest.Envelope {
 		return []*attest.Envelope{e.Vote(tb, e.World.Rebuilders[0], e.Artifacts)}
 	}, Change: func(p *policy.Policy) {
 		p.Insecure, p.Suites[0].MinIsolation = true, attest.IsolationNone
-	}})
-	release := w.Release(t, 1)
-	rules := w.Policy
+	}}).Release(t, 1)
+}
+
+// randomCase makes of a release a case, its question, a time to judge it at and the times of witnesses.
+func randomCase(t *testing.T, r *rand.Rand, release *evidencetest.Release) (policy.Case, caseQuestion, attest.Time, policy.Seen) {
+	t.Helper()
+	const opened = evidencetest.Opened
+	rules := release.World.Policy
+	rules.Rebuilders, rules.Suites = slices.Clone(rules.Rebuilders), slices.Clone(rules.Suites)
+	rebuilders := len(rules.Rebuilders)
 	s := &rules.Suites[0]
 	operators := map[string]bool{}
 	for i := range rules.Rebuilders {

@@ -549,8 +549,16 @@ func history(tb testing.TB, random *rand.Rand, n int) *evidencetest.World {
 	return w
 }
 
+// Two logs here; TestLongFollowersOfOneLogKnowTheSameWhateverTheBatches has sixteen.
 func TestFollowersOfOneLogKnowTheSameWhateverTheBatches(t *testing.T) {
-	for seed := range uint64(8) {
+	t.Parallel()
+	followInBatches(t, 2)
+}
+
+// followInBatches follows logs, as many as said, in batches and by heart.
+func followInBatches(t *testing.T, logs uint64) {
+	t.Helper()
+	for seed := range logs {
 		random := rand.New(rand.NewPCG(seed, 3))
 		w := history(t, random, 120)
 		whole, facts := follow(t, w)

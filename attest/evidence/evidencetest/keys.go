@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"sync"
 	"testing"
 
 	"github.com/reprosign/reprosign/attest"
@@ -17,8 +18,24 @@ func seed(what string) []byte {
 	return sum[:]
 }
 
-// Ed25519 returns the private key that follows from a word.
-func Ed25519(what string) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(seed(what)) }
+// made holds the keys and certificates that follow from a word. It is a variable
+// of the package because all worlds of a test binary have the same, and under
+// the race detector a curve's arithmetic takes most of the time of a small world.
+var made sync.Map
+
+func once[T any](what string, make func() T) T {
+	if v, ok := made.Load(what); ok {
+		return v.(T)
+	}
+	v, _ := made.LoadOrStore(what, make())
+	return v.(T)
+}
+
+// Ed25519 returns the private key that follows from a word. It is shared: whoever
+// wants to change it clones it.
+func Ed25519(what string) ed25519.PrivateKey {
+	return once("ed25519 "+what, func() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(seed(what)) })
+}
 
 // Ed25519Key returns a party's Ed25519 key: of an admin, a publisher, a
 // rebuilder or, named by its origin, a log.
@@ -44,10 +61,13 @@ func WitnessKey(tb testing.TB, name string) attest.SigningKey {
 // P256Key returns a party's ECDSA P-256 key: of a coordinator or a signer.
 func P256Key(tb testing.TB, role, name string) attest.SigningKey {
 	tb.Helper()
-	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), seed(role+" "+name))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	private := once("p256 "+role+" "+name, func() *ecdsa.PrivateKey {
+		private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), seed(role+" "+name))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return private
+	})
 	k, err := attest.NewSigningKey(name, private)
 	if err != nil {
 		tb.Fatal(err)

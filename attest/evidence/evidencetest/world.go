@@ -66,13 +66,15 @@ type World struct {
 // Ed25519("openpgp " + holder).
 func Certify(tb testing.TB, holder string) *openpgp.Certificate {
 	tb.Helper()
-	c, err := openpgp.Certify(openpgp.NewCertificate{
-		UserID: holder + " <" + holder + "@example.org>", Created: (Issued - day).Time(), Lifetime: 10 * 365 * 24 * time.Hour,
-	}, Ed25519("openpgp "+holder))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return c
+	return once("certificate "+holder, func() *openpgp.Certificate {
+		c, err := openpgp.Certify(openpgp.NewCertificate{
+			UserID: holder + " <" + holder + "@example.org>", Created: (Issued - day).Time(), Lifetime: 10 * 365 * 24 * time.Hour,
+		}, Ed25519("openpgp "+holder))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return c
+	})
 }
 
 // New builds a world.
