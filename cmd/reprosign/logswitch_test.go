@@ -100,6 +100,7 @@ func newTurning(t testing.TB) *turning {
 	w.first, w.second = w.World.Release(t, 1), w.World.Release(t, 2)
 	l.Record(t, attest.RecordPolicy, l.Envelope)
 	l.coordinator = startCoordinator(t, w)
+	l.coordinator.policies = []*attest.Envelope{w.Envelope}
 	l.coordinator.onPolicy = func(e *attest.Envelope) {
 		if l.next = e; !l.slow {
 			l.follow(t)

@@ -46,7 +46,7 @@ the same release, so submitting again after an error does no harm.
 bytes. What you claim stays with the coordinator until it is decided. --claim-public says that the
 files are public already, so that rebuilders could copy instead of build; the evidence will say so.
 
---policy submits a policy that enough admins have signed.`,
+--policy submits a policy that enough admins have signed. One that changes the log's key is for reprosign log switch.`,
 		Example: `  reprosign submit --suite stable --source hello --version 2.10-3 --arch amd64 --recipe hello.json --claim hello_2.10-3_amd64.deb
   reprosign recipe debian hello_2.10-3.dsc --url-base https://deb.example.org/pool/h/hello |
     reprosign submit --suite stable --source hello --version 2.10-3 --arch amd64 --recipe - --wait
@@ -198,6 +198,9 @@ func (a *app) submitPolicy(ctx context.Context, file, output string) error {
 		return err
 	}
 	defer conn.Close()
+	if err := keepsLog(ctx, conn, file, p.Policy); err != nil {
+		return err
+	}
 	reply, err := conn.Submit(ctx, a.settings.Name, bus.SubmitRequest{Policy: p.envelope})
 	if err != nil {
 		return submitFailed(err)
