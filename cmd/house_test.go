@@ -90,17 +90,20 @@ type tap struct {
 
 	handle chan func(context.Context, []bus.Message) error
 	signs  atomic.Pointer[bus.SignRequest] // the last one
-	omits  atomic.Pointer[attest.Digest]   // a statement that no signer is told of
+	omits  atomic.Pointer[attest.Digest]   // a statement that the signer leaves out
 }
 
-// Decide passes the request on, as a coordinator that cheats would.
+// Decide answers as a signer that leaves out a statement would.
 func (b *tap) Decide(ctx context.Context, q bus.DecideRequest) (bus.DecideReply, error) {
-	if omitted := b.omits.Load(); omitted != nil {
-		for i := range q.Cases {
-			q.Cases[i].Votes = slices.DeleteFunc(slices.Clone(q.Cases[i].Votes), func(e *attest.Envelope) bool { return e.Digest() == *omitted })
-		}
+	for i := range q.Cases {
+		q.Cases[i].Votes = without(q.Cases[i].Votes, b.omits.Load())
 	}
 	return b.Conn.Decide(ctx, q)
+}
+
+// without returns statements but one, if it is named.
+func without(statements []*attest.Envelope, one *attest.Digest) []*attest.Envelope {
+	return slices.DeleteFunc(slices.Clone(statements), func(e *attest.Envelope) bool { return one != nil && e.Digest() == *one })
 }
 
 // Sign passes the request on and keeps it, for tests that repeat it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
@@ -202,6 +203,9 @@ func (c *Coordinator) accept(u Undecided, r bus.DecideResult) (Decision, error) 
 	if err := d.Decides(u.Artifacts); err != nil {
 		return Decision{}, err
 	}
+	if err := leavesOut(u, version, d); err != nil {
+		return Decision{}, err
+	}
 	suite, err := version.Suite(u.Suite)
 	if err != nil {
 		return Decision{}, err
@@ -213,6 +217,38 @@ func (c *Coordinator) accept(u Undecided, r bus.DecideResult) (Decision, error) 
 		}
 	}
 	return out, nil
+}
+
+// leavesOut reports a statement that the signer was sent and did not list, though
+// it counts at the decision's own time. Those that count for nothing are few: only
+// for them the case is judged again.
+func leavesOut(u Undecided, version *policy.Version, d attest.Decision) error {
+	unlisted := func(e *attest.Envelope) bool { return !slices.Contains(d.Votes, e.Digest()) }
+	if !slices.ContainsFunc(u.Votes, unlisted) {
+		return nil
+	}
+	k := policy.Case{
+		Policy: version, RequestDigest: u.RequestDigest, Opening: u.Terms, Release: u.Release, Claim: u.Claim,
+	}
+	var err error
+	if k.Request, err = attest.ParseRequest(u.Request.Payload); err != nil {
+		return err
+	}
+	for _, e := range u.Votes {
+		r, err := attest.ParseRebuild(e.Payload)
+		if err != nil {
+			return err
+		}
+		k.Votes = append(k.Votes, policy.Vote{Rebuild: r, Statement: e.Digest()})
+	}
+	accepted := policy.Evaluate(k, d.Decided).Accepted
+	for i, e := range u.Votes {
+		if unlisted(e) && slices.Contains(accepted, k.Votes[i].Statement) {
+			return fmt.Errorf("signer's decision leaves out a statement of %s that it was sent and that counts; find out whether the signer is at fault",
+				k.Votes[i].Rebuilder)
+		}
+	}
+	return nil
 }
 
 // undecideAll puts cases back, with the reason shown to everybody who waits,
