@@ -67,14 +67,20 @@ func (s *Sequencer) vouches(ctx context.Context, w *witness, empty []byte) error
 // with our signature that does not fit, and reason enough if without the
 // witnesses that contradict there is no quorum.
 func (s *Sequencer) undisputed(ctx context.Context, r rule, all []*witness) error {
+	// Read before the database: an answer that comes in between may be about what
+	// another replica committed after our look.
+	contradictions := make([]*contradiction, len(all))
+	for i, w := range all {
+		contradictions[i] = w.contradicts()
+	}
 	tree, _, err := s.store.Committed(ctx)
 	if err != nil {
 		return err
 	}
 	disputing := 0
 	var last error
-	for _, w := range all {
-		c := w.contradicts()
+	for i, w := range all {
+		c := contradictions[i]
 		if c == nil || c.size >= 0 && c.size <= tree.Size { // another replica was ahead of us
 			continue
 		}

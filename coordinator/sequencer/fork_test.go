@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -182,6 +184,97 @@ func TestAnotherCopyOfTheDatabaseBehindTheSameAddressIsFoundOut(t *testing.T) {
 		t.Errorf("the witness went from size %d to %d", before, after)
 	}
 	unpublished(t, f, 3)
+}
+
+// ahead is a store that calls between after each look at what is committed, once
+// it is set.
+type ahead struct {
+	*faulty
+
+	between func()
+}
+
+func (a *ahead) Committed(ctx context.Context) (tree coordinator.Tree, published bool, err error) {
+	tree, published, err = a.faulty.Committed(ctx)
+	if a.between != nil {
+		a.between()
+	}
+	return tree, published, err
+}
+
+// refusals tells of every witness that did not cosign.
+type refusals struct {
+	slog.Handler
+
+	heard chan struct{}
+}
+
+func (refusals) Enabled(context.Context, slog.Level) bool { return true }
+
+func (r refusals) Handle(ctx context.Context, record slog.Record) error {
+	if record.Message == "witness did not cosign" {
+		r.heard <- struct{}{}
+	}
+	return nil
+}
+
+// A witness answers after the quorum, and after our look at the database, with
+// the size that another replica has just had cosigned.
+func TestAReplicaThatIsAheadIsNoFork(t *testing.T) {
+	w := newWatched(t, 3)
+	c := connect(t, w.dsn)
+	s := &ahead{faulty: &faulty{Writer: openWriter(t, w.dsn)}}
+	heard := refusals{slog.DiscardHandler, make(chan struct{}, 8)}
+	q, err := sequencer.Open(sequencer.Config{
+		Store: s, Key: w.Log.Key, Trust: w.trust, Witnesses: w.endpoints, Timeout: time.Hour, Log: slog.New(heard),
+	})
+	must(t, err)
+	add(t, c, "writer", 3)
+	drain(t, q)
+	add(t, c, "writer", 3)
+	slow, first, gate := w.servers[2], make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	slow.fault(func(rw http.ResponseWriter, r *http.Request) {
+		ours := false
+		once.Do(func() { ours = true })
+		if ours {
+			close(first)
+			<-gate
+		}
+		slow.Handler().ServeHTTP(rw, r)
+	})
+	for _, o := range w.servers[:2] {
+		o.fault(func(rw http.ResponseWriter, r *http.Request) {
+			<-first // or the slow one might not be asked yet
+			o.Handler().ServeHTTP(rw, r)
+		})
+	}
+	s.between = func() {
+		select {
+		case <-first:
+		default:
+			return
+		}
+		s.between = nil
+		add(t, c, "writer", 3)
+		other := w.open(t, openWriter(t, w.dsn))
+		drain(t, other)
+		for deadline := time.Now().Add(time.Minute); slow.size(t, w) != 9; drain(t, other) {
+			if time.Now().After(deadline) {
+				t.Error("the slow witness never cosigned the other replica's checkpoint")
+				break
+			}
+		}
+		close(gate)
+		<-heard.heard
+	}
+	if err := q.Drain(t.Context()); errors.Is(err, coordinator.ErrForked) {
+		t.Errorf("drain: %v", err)
+	}
+	if s.between != nil || forked(t, q) != 0 {
+		t.Errorf("metric forked is %v; the other replica was ahead: %v", forked(t, q), s.between == nil)
+	}
+	drain(t, q)
 }
 
 // A real dump of a real database is put back, as somebody would at night, and
