@@ -21,7 +21,8 @@
 //
 // The directory is made once, by [Create], and never by itself: a witness that
 // started anew with the same key, because a disk was not mounted or a backup
-// was put back, would cosign any history. Whoever lost the directory makes a
-// new key, and tells those who trust the old one. Only one process may use a
-// directory at a time.
+// was put back, would cosign any history. Neither does a file in it that is gone
+// pass for a log that was never cosigned: a list of those that were is kept beside
+// the checkpoints. Whoever lost the directory makes a new key, and tells those who
+// trust the old one. Only one process may use a directory at a time.
 package witness

@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/reprosign/reprosign/attest"
@@ -19,6 +22,9 @@ const (
 	// keyFile names, in a witness's directory, the key that the memory belongs to.
 	keyFile  = "witness"
 	lockFile = "lock"
+	// cosignedFile lists the origins of the logs that were ever cosigned: of these
+	// there must be a checkpoint.
+	cosignedFile = "cosigned"
 
 	fileMode = 0o644
 	dirMode  = 0o750
@@ -47,6 +53,9 @@ type memory struct {
 	dir  string
 	key  attest.VerifierKey
 	lock *os.File
+
+	mu       sync.Mutex
+	cosigned []string // origins, as cosignedFile has them
 }
 
 func openMemory(dir string, key attest.VerifierKey) (*memory, error) {
@@ -68,7 +77,13 @@ func openMemory(dir string, key attest.VerifierKey) (*memory, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the witness's memory: %s is in use by another process: %w", dir, err), lock.Close())
 	}
-	return &memory{dir: dir, key: key, lock: lock}, nil
+	m := &memory{dir: dir, key: key, lock: lock}
+	list, err := os.ReadFile(m.listPath())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // none yet, or of a time without it
+		return nil, errors.Join(fmt.Errorf("opening the witness's memory: %w", err), m.close())
+	}
+	m.cosigned = strings.FieldsFunc(string(list), func(r rune) bool { return r == '\n' })
+	return m, nil
 }
 
 func (m *memory) close() error { return m.lock.Close() }
@@ -78,6 +93,29 @@ func (m *memory) path(origin string) string {
 	return filepath.Join(m.dir, name(origin)+".checkpoint")
 }
 
+func (m *memory) listPath() string { return filepath.Join(m.dir, cosignedFile) }
+
+// mark lists a log among those that were cosigned. When it returns, the disk has it.
+func (m *memory) mark(origin string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if slices.Contains(m.cosigned, origin) {
+		return nil
+	}
+	list := slices.Concat(m.cosigned, []string{origin})
+	if err := durable.Replace(m.listPath(), []byte(strings.Join(list, "\n")+"\n"), fileMode); err != nil {
+		return fmt.Errorf("remembering log %q: %w", origin, err)
+	}
+	m.cosigned = list
+	return nil
+}
+
+func (m *memory) marked(origin string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Contains(m.cosigned, origin)
+}
+
 // name is what a log is called where its origin cannot stand.
 func name(origin string) string {
 	sum := attest.SHA256([]byte(origin))
@@ -85,11 +123,16 @@ func name(origin string) string {
 }
 
 // load returns the last checkpoint of a log that was cosigned, and nil if none
-// was. What this witness did not cosign itself is an error: the file was changed.
+// was. What this witness did not cosign itself is an error, for the file was changed,
+// and so is a file that is gone.
 func (m *memory) load(origin string) (note []byte, c translog.Checkpoint, at attest.Time, err error) {
 	note, err = os.ReadFile(m.path(origin))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && !m.marked(origin) {
 		return nil, translog.Checkpoint{}, 0, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, translog.Checkpoint{}, 0, fmt.Errorf("remembering log %q: %s is gone, and this witness has cosigned the log: "+
+			"find the file as it was last, or make a new key: a witness that forgot would cosign any history", origin, m.path(origin))
 	}
 	if err != nil {
 		return nil, translog.Checkpoint{}, 0, fmt.Errorf("remembering log %q: %w", origin, err)
@@ -101,13 +144,14 @@ func (m *memory) load(origin string) (note []byte, c translog.Checkpoint, at att
 	if c, err = translog.ReadForeign(note); err != nil || c.Origin != origin {
 		return nil, translog.Checkpoint{}, 0, fmt.Errorf("remembering log %q: %s holds another checkpoint: %w", origin, m.path(origin), err)
 	}
-	return note, c, at, nil
+	return note, c, at, m.mark(origin) // a crash may have come before it
 }
 
-// store remembers a cosigned checkpoint. When it returns, the disk has it.
+// store remembers a cosigned checkpoint. When it returns, the disk has it, and has
+// it that there must be one.
 func (m *memory) store(origin string, note []byte) error {
 	if err := durable.Replace(m.path(origin), note, fileMode); err != nil {
 		return fmt.Errorf("remembering log %q: %w", origin, err)
 	}
-	return nil
+	return m.mark(origin)
 }

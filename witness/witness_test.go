@@ -413,6 +413,46 @@ func TestWithoutItsMemoryAWitnessSaysNothing(t *testing.T) {
 	h.want(t, "goes on", log.request(t, 3, 5), http.StatusOK)
 }
 
+func TestALogWhoseCheckpointIsGoneIsNotBegunAnew(t *testing.T) {
+	log, other := newHistory(t, logKey(t, origin, 1), "writer", 5), newHistory(t, logKey(t, "other.example.org", 2), "writer", 5)
+	h := newHouse(t, log.key, other.key)
+	h.want(t, "first", log.request(t, 0, 3), http.StatusOK)
+	h.want(t, "first of another", other.request(t, 0, 2), http.StatusOK)
+	list := filepath.Join(h.config.Dir, "cosigned")
+	for _, gone := range []string{origin, "other.example.org"} {
+		must(t, h.Close())
+		file := filepath.Join(h.config.Dir, attest.SHA256([]byte(gone)).String()+".checkpoint")
+		must(t, os.Rename(file, file+".away"))
+		w, err := witness.Open(h.config)
+		for _, part := range []string{gone, file, "is gone", "new key"} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("opened %v, %v; want an error that says %q", w, err, part)
+			}
+		}
+		must(t, os.Rename(file+".away", file))
+		must(t, os.Remove(list)) // as of a memory that is older than the list: it is made again
+		h.Witness = nil
+		h.open(t)
+	}
+	h.want(t, "goes on", log.request(t, 3, 5), http.StatusOK)
+	h.want(t, "another goes on", other.request(t, 2, 5), http.StatusOK)
+}
+
+func TestACrashBetweenCheckpointAndListLosesNothing(t *testing.T) {
+	log := newHistory(t, logKey(t, origin, 1), "writer", 5)
+	h := newHouse(t, log.key)
+	list := filepath.Join(h.config.Dir, "cosigned")
+	must(t, os.Mkdir(list+".new", 0o700)) // where the list would be written
+	h.want(t, "without a list", log.request(t, 0, 3), http.StatusInternalServerError)
+	must(t, os.Remove(list+".new"))
+	h.open(t)
+	h.want(t, "from the beginning", log.request(t, 0, 3), http.StatusConflict)
+	h.want(t, "from where it was", log.request(t, 3, 5), http.StatusOK)
+	if text, err := os.ReadFile(list); err != nil || string(text) != origin+"\n" {
+		t.Errorf("the list is %q, %v", text, err)
+	}
+}
+
 func TestNothingIsAnsweredThatTheDiskDoesNotHave(t *testing.T) {
 	log := newHistory(t, logKey(t, origin, 1), "writer", 5)
 	h := newHouse(t, log.key)
