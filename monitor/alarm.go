@@ -45,8 +45,12 @@ const (
 	MissingEvidence Kind = "missing-evidence"
 	// Equivocation: a rebuilder's operator voted for two artifact sets in one release.
 	Equivocation Kind = "equivocation"
-	// Complaint: a rebuilder says in public that its counted vote was left out.
+	// Complaint: a rebuilder shows in public that a decision leaves out a counted
+	// statement of its, or says so and the evidence to judge it by is not served.
 	Complaint Kind = "complaint"
+	// UnjustifiedComplaint: a rebuilder says so in the log, and what comes with it
+	// does not show it. Lawful coordinators do not take such a complaint.
+	UnjustifiedComplaint Kind = "unjustified-complaint"
 	// NewPolicy: the admins put another policy into force. An announcement.
 	NewPolicy Kind = "new-policy"
 	// UnexpectedPolicy: a policy with a serial above the highest expected one.
@@ -111,7 +115,9 @@ func (k Kind) Next() string {
 	case Equivocation:
 		return "ask the operator which build it stands by; its vote is void"
 	case Complaint:
-		return "judge it with reprosign evidence complaint, and if it is justified ask the operators of coordinator and signer"
+		return "ask the operators of coordinator and signer who lost the statement; reprosign evidence complaint judges it offline"
+	case UnjustifiedComplaint:
+		return "ask the operator of the coordinator why it took the complaint"
 	case NewPolicy:
 		return "compare its digest with what the admins announced"
 	case UnexpectedPolicy:

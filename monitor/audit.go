@@ -18,6 +18,8 @@ type auditor struct {
 	trust    evidence.Trust
 	follower *translog.Follower
 	signed   map[string]int64 // signatures that the log explains, by certificate
+
+	complaints []complaint // read, and not taken yet
 }
 
 func newAuditor(l *Log, trust evidence.Trust, chain *policy.Chain) *auditor {
@@ -33,6 +35,7 @@ func (a *auditor) read(entries []translog.Entry) (facts []translog.Fact, alarms 
 			return facts, alarms, err
 		}
 		alarms = append(alarms, a.examine(e.Index, &fact)...)
+		a.complaintOf(e.Index, &fact)
 		if err := a.learn(fact); err != nil {
 			return facts, alarms, err
 		}
@@ -103,9 +106,6 @@ func (a *auditor) announce(fact *translog.Fact, about func(Kind, attest.Digest, 
 			return nil // the pinned one, or an older one
 		}
 		return about(NewPolicy, attest.Digest{}, "policy %d, %s, is in force", p.Serial, fact.Record.Policy.Digest())
-	case translog.KindComplaint:
-		r := fact.Record
-		return about(Complaint, r.Release, "rebuilder %s complains about the decision on %s: its counted vote was left out", r.By, a.name(r.Release))
 	default:
 		return nil
 	}

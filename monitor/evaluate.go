@@ -66,7 +66,43 @@ func (w *watch) evaluate(ctx context.Context) error {
 		}
 	}
 	w.state.Pending = left
+	return w.judge(ctx)
+}
+
+// judge judges the complaints that are due.
+func (w *watch) judge(ctx context.Context) error {
+	now := w.time()
+	var left []complaint
+	for _, c := range w.state.Complaints {
+		if c.Next > now {
+			left = append(left, c)
+			continue
+		}
+		a, err := w.auditor.judgeComplaint(ctx, c)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			w.raise(a)
+			continue
+		case errors.Is(err, ErrUnreachable):
+			w.away(err)
+			c.Next = now
+		case now >= c.Since.Add(w.patience.Evidence):
+			w.raise(w.auditor.unjudged(c, err))
+			continue
+		default:
+			c.Next = now.Add(again(c.Since, now))
+		}
+		left = append(left, c)
+	}
+	w.state.Complaints = left
 	return nil
+}
+
+// again is how long to wait with another question for what is missing since a time.
+func again(since, now attest.Time) time.Duration {
+	return min(longestWait, max(time.Second, time.Duration(now-since)*time.Second/4))
 }
 
 // keep settles what came of one evaluation, and reports whether it is to be
@@ -92,7 +128,7 @@ func (w *watch) keep(p *pending, outcome error, now attest.Time) bool {
 	if now >= p.Since.Add(w.patience.Evidence) {
 		w.stands(missing)
 	}
-	p.Next = now.Add(min(longestWait, max(time.Second, time.Duration(now-p.Since)*time.Second/4)))
+	p.Next = now.Add(again(p.Since, now))
 	return true
 }
 

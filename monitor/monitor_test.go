@@ -357,19 +357,6 @@ func TestAnEquivocatingKeyIsAnAlarm(t *testing.T) {
 	s.quiet(t)
 }
 
-func TestAComplaintIsAnAlarm(t *testing.T) {
-	t.Parallel()
-	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{}))
-	r := l.Release(t, 1)
-	key := l.Rebuilders[2]
-	complaint, receipt := r.Complain(t, key, r.Votes[2])
-	l.Record(t, attest.RecordComplaint, complaint, receipt, r.Votes[2])
-	l.Publish(t)
-	s := newScene(t, l, nil)
-	s.wants(t, "rebuilder "+key.Name()+" complains about the decision on release "+r.ID.Short()+" of hello in suite stable", monitor.Complaint)
-	s.quiet(t)
-}
-
 func TestPoliciesAreAnnouncedAndUnexpectedOnesAreAlarms(t *testing.T) {
 	t.Parallel()
 	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{}))

@@ -55,12 +55,14 @@ type state struct {
 	First    attest.Time `json:"first,omitzero"`
 	Answered attest.Time `json:"answered,omitzero"`
 	// Rival is the checkpoint that does not continue it.
-	Rival   []byte                  `json:"rival,omitzero"`
-	Facts   int64                   `json:"facts"`   // bytes of the facts file that count
-	Entries int64                   `json:"entries"` // and the lines in them
-	Pending []pending               `json:"pending"`
-	Alarms  []raised                `json:"alarms"`
-	Device  map[string]deviceRecord `json:"device,omitzero"` // by certificate
+	Rival   []byte    `json:"rival,omitzero"`
+	Facts   int64     `json:"facts"`   // bytes of the facts file that count
+	Entries int64     `json:"entries"` // and the lines in them
+	Pending []pending `json:"pending"`
+	// Complaints were read and not judged yet.
+	Complaints []complaint             `json:"complaints,omitzero"`
+	Alarms     []raised                `json:"alarms"`
+	Device     map[string]deviceRecord `json:"device,omitzero"` // by certificate
 }
 
 // chain begins the chain of policies again as it was begun.

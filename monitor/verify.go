@@ -222,7 +222,7 @@ func (v *verification) entries(ctx context.Context) (string, error) {
 			return "", err
 		}
 		if err := v.read(ctx, n*translog.TileWidth, leaves); err != nil {
-			v.foundOf(ForeignEntry, TwoPolicies, NewPolicy, Equivocation, Complaint)
+			v.foundOf(ForeignEntry, TwoPolicies, NewPolicy, Equivocation)
 			if a, halted := v.auditor.halted(err); halted {
 				v.found(a)
 				return "", fmt.Errorf("entry %d of %d: %w", v.auditor.follower.Size(), v.report.Checkpoint.Size, err)
@@ -230,7 +230,7 @@ func (v *verification) entries(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	v.foundOf(ForeignEntry, TwoPolicies, NewPolicy, Equivocation, Complaint)
+	v.foundOf(ForeignEntry, TwoPolicies, NewPolicy, Equivocation)
 	v.report.Policy = v.auditor.follower.Chain().Newest().Serial
 	var counts []string
 	for kind, n := range v.kinds {
@@ -272,6 +272,9 @@ func (v *verification) decisions(ctx context.Context) (string, error) {
 	v.foundOf(LoneDecision, NameTwice)
 	v.report.Decisions = len(v.decided)
 	if v.options.WithoutEvidence {
+		for _, c := range v.auditor.takeComplaints() {
+			v.found(v.auditor.unjudged(c, errWithoutEvidence))
+		}
 		return fmt.Sprintf("%d, not evaluated again: their evidence was left out", len(v.decided)), nil
 	}
 	outcomes := make([]error, len(v.decided))
@@ -303,11 +306,31 @@ func (v *verification) decisions(ctx context.Context) (string, error) {
 			v.found(missingEvidence(v.auditor, release, v.mustShow[release], outcomes[i]))
 		}
 	}
+	if err := v.complaints(ctx); err != nil {
+		return "", err
+	}
 	detail := fmt.Sprintf("%d, of which %d were evaluated again from their votes", len(v.decided), v.report.Evaluated)
 	if fresh > 0 {
 		detail += fmt.Sprintf("; %d are so new that their evidence is not served yet", fresh)
 	}
 	return detail, nil
+}
+
+var errWithoutEvidence = errors.New("evidence was left out")
+
+// complaints judges every complaint in the log.
+func (v *verification) complaints(ctx context.Context) error {
+	for _, c := range v.auditor.takeComplaints() {
+		a, err := v.auditor.judgeComplaint(ctx, c)
+		switch {
+		case errors.Is(err, ErrUnreachable) || ctx.Err() != nil:
+			return err
+		case err != nil:
+			a = v.auditor.unjudged(c, err)
+		}
+		v.found(a)
+	}
+	return nil
 }
 
 func (v *verification) signatures(context.Context) (string, error) {

@@ -348,6 +348,10 @@ func (w *watch) readBundle(ctx context.Context, tree Tree) (done bool, err error
 	for i := range facts {
 		w.await(&facts[i])
 	}
+	for _, c := range w.auditor.takeComplaints() {
+		c.Since, c.Next = w.time(), w.time()
+		w.state.Complaints = append(w.state.Complaints, c)
+	}
 	if saved := w.memory.save(w.state, facts); saved != nil {
 		return false, saved
 	}
