@@ -42,7 +42,8 @@ func (a *app) logVerifyCommand() *cobra.Command {
 		Long: `Check a whole evidence log, over HTTP or in a directory with a copy of it, and say line by line what was
 checked: the checkpoint's signature, the witnesses of the trust file, every tile and every entry, the root that
 the entries give, that every entry has its body and means something under the policies in force, that the votes in
-every signed release's evidence carry its decision, and that every signature was made on a decision before it.
+the evidence carry every decision, whether anything was signed on it or not, that every signature was made on a
+decision before it, and what becomes of complaints.
 
 Nothing that is served is believed, and nothing is written. It takes one request for each body: to watch a
 large log, log monitor asks for what is new alone.`,
