@@ -105,10 +105,27 @@ func status(v *View) *bus.ReleaseStatus {
 	return s
 }
 
-// Policies answers with the signed policies after a serial.
+// policyBytes keeps an answer with policies well below bus.MaxMessage.
+const policyBytes = bus.MaxMessage / 2
+
+// Policies answers with the signed policies after a serial, as many as fit.
 func (c *Coordinator) Policies(ctx context.Context, r bus.PolicyRequest) bus.PolicyReply {
 	policies, err := c.store.Policies(ctx, r.After)
-	return bus.PolicyReply{Policies: policies, Error: answer(err)}
+	fit := fittingPolicies(policies)
+	return bus.PolicyReply{Policies: policies[:fit], More: fit < len(policies), Error: answer(err)}
+}
+
+// fittingPolicies returns how many of the first policies fit into one answer; the
+// first always does.
+func fittingPolicies(policies []*attest.Envelope) int {
+	bytes := 0
+	for i, e := range policies {
+		bytes += encodedEnvelope(e)
+		if i > 0 && bytes > policyBytes {
+			return i
+		}
+	}
+	return len(policies)
 }
 
 // Receipts tells a rebuilder what became of its statements, in fresh receipts

@@ -116,15 +116,22 @@ func fitting(cases []Undecided) int {
 	return len(cases)
 }
 
-// encodedSize estimates a case on the wire: base64 grows payloads by a third,
-// an artifact in a list has at most about 500 bytes.
+// encodedSize estimates a case on the wire: an artifact in a list has at most
+// about 500 bytes.
 func encodedSize(u Undecided) int {
-	const perArtifact, perEnvelope = 500, 400
+	const perArtifact = 500
 	size := perArtifact * len(u.Artifacts)
 	for _, e := range append([]*attest.Envelope{u.Opening, u.Request}, u.Votes...) {
-		size += len(e.Payload)*4/3 + perEnvelope
+		size += encodedEnvelope(e)
 	}
 	return size
+}
+
+// encodedEnvelope estimates an envelope on the wire: base64 grows the payload by a
+// third, and around it and each signature there is no more than as many bytes.
+func encodedEnvelope(e *attest.Envelope) int {
+	const around, perSignature = 200, 200
+	return len(e.Payload)*4/3 + around + perSignature*len(e.Signatures)
 }
 
 // askDecisions returns the signer's answer to each case. The error is about

@@ -9,13 +9,15 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/internal/bus"
 )
 
 // fakeAPI is a coordinator that knows one release.
 type fakeAPI struct {
-	submit func(publisher string) bus.SubmitReply
-	status func(ctx context.Context, q bus.StatusRequest) bus.StatusReply
+	submit   func(publisher string) bus.SubmitReply
+	status   func(ctx context.Context, q bus.StatusRequest) bus.StatusReply
+	policies func(after uint64) bus.PolicyReply
 }
 
 func (f *fakeAPI) Submit(_ context.Context, publisher string, _ bus.SubmitRequest) bus.SubmitReply {
@@ -29,8 +31,11 @@ func (f *fakeAPI) Status(ctx context.Context, q bus.StatusRequest) bus.StatusRep
 	return f.status(ctx, q)
 }
 
-func (f *fakeAPI) Policies(context.Context, bus.PolicyRequest) bus.PolicyReply {
-	return bus.PolicyReply{Policies: []*attest.Envelope{}}
+func (f *fakeAPI) Policies(_ context.Context, q bus.PolicyRequest) bus.PolicyReply {
+	if f.policies == nil {
+		return bus.PolicyReply{Policies: []*attest.Envelope{}}
+	}
+	return f.policies(q.After)
 }
 
 func (f *fakeAPI) Receipts(_ context.Context, rebuilder string, _ bus.ReceiptsRequest) bus.ReceiptsReply {
@@ -138,6 +143,51 @@ func TestTooLargeAnswerIsAnError(t *testing.T) {
 	}})
 	_, err := h.connect(t, press).Status(within(t), bus.StatusRequest{Release: digestOf("x")})
 	wantKind(t, err, bus.KindInternal, "too large")
+}
+
+func TestPoliciesAreAskedForUntilAllAreThere(t *testing.T) {
+	t.Parallel()
+	w := evidencetest.New(t, evidencetest.Options{})
+	var all []*attest.Envelope
+	for serial := range uint64(5) {
+		p := w.Policy
+		if p.Serial = serial + 1; serial > 0 {
+			p.Previous = all[serial-1].Digest()
+		}
+		all = append(all, w.Seal(t, p))
+	}
+	for name, test := range map[string]struct {
+		policies func(after uint64) bus.PolicyReply
+		refused  string
+	}{
+		"two at a time": {func(after uint64) bus.PolicyReply {
+			last := min(after+2, uint64(len(all)))
+			return bus.PolicyReply{Policies: all[after:last], More: last < uint64(len(all))}
+		}, ""},
+		"the same again and again": {func(uint64) bus.PolicyReply { return bus.PolicyReply{Policies: all[:2], More: true} }, "end with policy 2"},
+		"more of nothing":          {func(uint64) bus.PolicyReply { return bus.PolicyReply{More: true} }, "without policies"},
+		"more without end": {func(after uint64) bus.PolicyReply {
+			p := w.Policy
+			p.Serial, p.Previous = after+2, w.Version.Digest
+			return bus.PolicyReply{Policies: []*attest.Envelope{w.Seal(t, p)}, More: true}
+		}, "more than 16 answers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := startHouse(t)
+			serveAPI(t, h, one, &fakeAPI{policies: test.policies})
+			r, err := h.connect(t, press).Policies(within(t), bus.PolicyRequest{})
+			if test.refused != "" {
+				if err == nil || !strings.Contains(err.Error(), test.refused) {
+					t.Errorf("got %v, want …%s…", err, test.refused)
+				}
+				return
+			}
+			if err != nil || len(r.Policies) != len(all) || r.More {
+				t.Errorf("%d policies of %d, %v", len(r.Policies), len(all), err)
+			}
+		})
+	}
 }
 
 func TestStatusWaitsUntilTheStateOrTheEnd(t *testing.T) {

@@ -2,16 +2,23 @@ package bus
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/micro"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/policy"
 )
 
 const (
 	// requestTimeout bounds the wait for an answer of the API, beyond the time
 	// that a status request itself asks to wait.
 	requestTimeout = 20 * time.Second
+	// maxPolicyPages bounds the answers that make one list of policies.
+	maxPolicyPages = 16
 )
 
 // Submit sends a release request or a policy as a publisher.
@@ -20,10 +27,38 @@ func (c *Conn) Submit(ctx context.Context, publisher string, q SubmitRequest) (S
 	return r, orProblem(err, r.Error)
 }
 
-// Policies asks for the policies after a serial, oldest first.
+// Policies asks for the policies after a serial, oldest first, until it has all.
 func (c *Conn) Policies(ctx context.Context, q PolicyRequest) (PolicyReply, error) {
-	r, err := ask[PolicyReply](ctx, c, subjectPolicy, requestTimeout, q)
-	return r, orProblem(err, r.Error)
+	all := PolicyReply{Policies: []*attest.Envelope{}}
+	for range maxPolicyPages {
+		r, err := ask[PolicyReply](ctx, c, subjectPolicy, requestTimeout, q)
+		if err := orProblem(err, r.Error); err != nil {
+			return r, err
+		}
+		all.Policies = append(all.Policies, r.Policies...)
+		if !r.More {
+			return all, nil
+		}
+		if q.After, err = serialAfter(q.After, r.Policies); err != nil {
+			return PolicyReply{}, err
+		}
+	}
+	return PolicyReply{}, fmt.Errorf("the policies fill more than %d answers", maxPolicyPages)
+}
+
+// serialAfter returns the serial of the last policy, from which the next answer goes on.
+func serialAfter(before uint64, policies []*attest.Envelope) (uint64, error) {
+	if len(policies) == 0 || policies[len(policies)-1] == nil {
+		return 0, errors.New("answer without policies says that there are more")
+	}
+	last, err := policy.Parse(policies[len(policies)-1].Payload)
+	if err != nil {
+		return 0, err
+	}
+	if last.Serial <= before {
+		return 0, fmt.Errorf("policies after %d end with policy %d", before, last.Serial)
+	}
+	return last.Serial, nil
 }
 
 // AskReceipts asks, as a rebuilder, what became of its statements.

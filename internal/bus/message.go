@@ -193,9 +193,10 @@ type PolicyRequest struct {
 	After uint64 `json:"after"`
 }
 
-// PolicyReply holds signed policies.
+// PolicyReply holds signed policies, as many as fit.
 type PolicyReply struct {
 	Policies []*attest.Envelope `json:"policies"`
+	More     bool               `json:"more,omitzero"` // ask again, after the last one's serial
 	Error    *Error             `json:"error,omitzero"`
 }
 
