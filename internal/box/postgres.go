@@ -37,8 +37,8 @@ type PostgresOptions struct {
 	// absolute path. It is created if need be; a directory with other files in
 	// it is refused. It and all in it belong to the cluster, and as root to
 	// the user the cluster runs under. Started on the same directory again, the
-	// cluster has its data of before. Empty means a throw-away directory
-	// that Stop removes.
+	// cluster has its data of before. Empty means a throw-away directory that
+	// Stop removes, in memory if there is the room.
 	Dir string
 
 	// Durable makes a commit survive a crash of the cluster and of the

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // t.TempDir holds the test's name and may not.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "box-") //nolint:usetesting // see above
+	dir, err := os.MkdirTemp(box.TemporaryRoot(), "box-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

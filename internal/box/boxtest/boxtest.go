@@ -85,7 +85,8 @@ func Database(t testing.TB, migrate func(dsn string) error) string {
 		t.Fatalf("preparing the template database: %v", err)
 	}
 	name := shared.nextName("test")
-	if _, err := postgres.Query(t.Context(), superuser, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template)); err != nil {
+	// File by file it takes less time than page by page.
+	if _, err := postgres.Query(t.Context(), superuser, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s STRATEGY FILE_COPY", name, template)); err != nil {
 		t.Fatalf("copying database %s: %v", template, err)
 	}
 	t.Cleanup(func() {
