@@ -156,7 +156,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			}
 		}
 	})
-	group.Go(func() error { return c.decideClosed(ctx) })
+	for range deciders {
+		group.Go(func() error { return c.decideClosed(ctx) })
+	}
 	group.Go(func() error { return c.bus.Votes(ctx, c.batch, c.ingest) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err

@@ -17,6 +17,9 @@ import (
 // Bounds of the talk with the signer.
 const (
 	decideBatch = 256
+	// deciders is how many batches of closed releases are in hand at a time: while
+	// the signer decides one, the decisions of another are stored.
+	deciders = 2
 	// decideLease is how long a crash of the coordinator delays a decision.
 	decideLease = 30 * time.Second
 	// decidePatience is for one message; it ends before the lease does.

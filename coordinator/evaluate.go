@@ -37,7 +37,7 @@ func (c *Coordinator) evaluate(ctx context.Context) error {
 // Bounds of the way from closing to deciding.
 const (
 	// handoffs bounds the batches that are closed and not decided yet.
-	handoffs = 2
+	handoffs = 3
 	// handoffPatience is how long closing waits for deciding to keep up. A signer
 	// that is away must not keep settle times and deadlines waiting: beyond this,
 	// what closes is left in the database until the signer answers.

@@ -3,7 +3,10 @@ package signer
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -35,23 +38,32 @@ func (s *Signer) Decide(ctx context.Context, req bus.DecideRequest) bus.DecideRe
 	if err != nil {
 		return fail(err)
 	}
-	for i, c := range req.Cases {
-		if err := ctx.Err(); err != nil {
-			reply.Results[i].Error = answer(refusal(bus.KindUnavailable, "signer is stopping"))
-			continue
-		}
-		decision, err := s.decide(c, log[i])
-		if err != nil {
-			reply.Results[i].Error = answer(err)
-			s.metrics.refused.WithLabelValues("decide", string(reply.Results[i].Error.Kind)).Inc()
-			s.log.WarnContext(ctx, "decision refused", slog.Any("release", caseID(c)), slog.Any("reason", err))
-			continue
-		}
-		reply.Results[i].Decision = decision
-		s.metrics.decisions.Inc()
-		s.log.InfoContext(ctx, "decided", slog.Any("release", caseID(c)), slog.Any("decision", decision.Digest()))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range req.Cases {
+		group.Go(func() error {
+			reply.Results[i] = s.answerCase(ctx, req.Cases[i], log[i])
+			return nil
+		})
 	}
+	_ = group.Wait() // its functions return nil
 	return reply
+}
+
+func (s *Signer) answerCase(ctx context.Context, c bus.DecideCase, log *recollection) bus.DecideResult {
+	if ctx.Err() != nil {
+		return bus.DecideResult{Error: answer(refusal(bus.KindUnavailable, "signer is stopping"))}
+	}
+	decision, err := s.decide(c, log)
+	if err != nil {
+		e := answer(err)
+		s.metrics.refused.WithLabelValues("decide", string(e.Kind)).Inc()
+		s.log.WarnContext(ctx, "decision refused", slog.Any("release", caseID(c)), slog.Any("reason", err))
+		return bus.DecideResult{Error: e}
+	}
+	s.metrics.decisions.Inc()
+	s.log.InfoContext(ctx, "decided", slog.Any("release", caseID(c)), slog.Any("decision", decision.Digest()))
+	return bus.DecideResult{Decision: decision}
 }
 
 func caseID(c bus.DecideCase) string {
