@@ -18,6 +18,7 @@ type loaded struct {
 	coordinator.Case
 
 	sealed  sealed
+	votes   []sealedVote // if asked for
 	fence   int64
 	attempt int
 	retries int
@@ -27,13 +28,31 @@ type loaded struct {
 // sealed is the envelopes of a release's opening and request.
 type sealed struct{ opening, request *attest.Envelope }
 
+// sealedVote is a statement as the signer judges it, byte for byte.
+type sealedVote struct {
+	digest   attest.Digest
+	envelope *attest.Envelope
+}
+
+// inOrder returns the envelopes in the order of their digests. They are sorted
+// here: asked for an order, the database would rather walk its whole index of
+// digests than sort a few rows.
+func inOrder(votes []sealedVote) []*attest.Envelope {
+	slices.SortFunc(votes, func(a, b sealedVote) int { return bytes.Compare(a.digest[:], b.digest[:]) })
+	out := make([]*attest.Envelope, len(votes))
+	for i, v := range votes {
+		out[i] = v.envelope
+	}
+	return out
+}
+
 // loadCases reads locked releases with everything a verdict needs, in the order
 // of ids. The caller has locked them in an earlier statement of tx. Late
 // statements are no part of a case; contradicting ones are. Statements were
-// verified when they came, so that their columns are read and not their
-// envelopes. Case.Policy stays nil: the coordinator has the policies parsed and
+// verified when they came, so that their columns are read; their envelopes only
+// if asked for. Case.Policy stays nil: the coordinator has the policies parsed and
 // verified, and fills it in.
-func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*loaded, error) {
+func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest, envelopes bool) ([]*loaded, error) {
 	byID := make(map[attest.Digest]*loaded, len(ids))
 	b := &pgx.Batch{}
 	b.Queue(`
@@ -52,34 +71,43 @@ func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*loaded, 
 		}
 		return rows.Err()
 	})
-	b.Queue(`
-		SELECT release, digest, rebuilder, outcome, set_digest, isolation
-		  FROM statements WHERE release = ANY($1) AND disposition <> 'late'`, column(ids)).Query(func(rows pgx.Rows) error {
+	columns := "release, digest, rebuilder, outcome, set_digest, isolation"
+	if envelopes {
+		columns += ", payload, keyid, signature"
+	}
+	b.Queue(`SELECT `+columns+` FROM statements WHERE release = ANY($1) AND disposition <> 'late'`, column(ids)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var v policy.Vote
-			if err := rows.Scan(digest{&v.Release}, digest{&v.Statement}, &v.Rebuilder, &v.Outcome, digest{&v.Set}, &v.Isolation); err != nil {
+			e := newStatement()
+			row := []any{digest{&v.Release}, digest{&v.Statement}, &v.Rebuilder, &v.Outcome, digest{&v.Set}, &v.Isolation}
+			if envelopes {
+				row = append(row, &e.Payload, &e.Signatures[0].KeyID, &e.Signatures[0].Sig)
+			}
+			if err := rows.Scan(row...); err != nil {
 				return err
 			}
 			l := byID[v.Release]
 			l.Votes = append(l.Votes, v)
+			if envelopes {
+				l.votes = append(l.votes, sealedVote{v.Statement, e})
+			}
 		}
 		return rows.Err()
 	})
+	lists := map[attest.Digest]attest.Artifacts{}
 	b.Queue(`
-		SELECT DISTINCT s.release, l.list
-		  FROM statements s JOIN artifact_sets l ON l.digest = s.set_digest
-		 WHERE s.release = ANY($1) AND s.disposition <> 'late'`, column(ids)).Query(func(rows pgx.Rows) error {
+		SELECT digest, list FROM artifact_sets
+		 WHERE digest IN (SELECT set_digest FROM statements WHERE release = ANY($1) AND disposition <> 'late')`, column(ids)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			var release attest.Digest
+			var set attest.Digest
 			var encoded []byte
-			if err := rows.Scan(digest{&release}, &encoded); err != nil {
-				return err
+			err := rows.Scan(digest{&set}, &encoded)
+			if err == nil {
+				lists[set], err = attest.ParseArtifacts(encoded)
 			}
-			artifacts, err := attest.ParseArtifacts(encoded)
 			if err != nil {
 				return err
 			}
-			byID[release].Sets[attest.SHA256(encoded)] = artifacts
 		}
 		return rows.Err()
 	})
@@ -105,6 +133,11 @@ func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]*loaded, 
 	for i, id := range ids {
 		if out[i] = byID[id]; out[i] == nil {
 			return nil, errMissing("opening", id)
+		}
+		for _, v := range out[i].Votes {
+			if list, built := lists[v.Set]; built {
+				out[i].Sets[v.Set] = list
+			}
 		}
 	}
 	return out, nil
@@ -139,11 +172,11 @@ func scanCase(row pgx.Row) (*loaded, error) {
 }
 
 // leased turns a case that has just closed, with a lease, into what the signer
-// wants; the votes are still to be read.
+// wants.
 func (l *loaded) leased(set attest.Digest) coordinator.Undecided {
 	return coordinator.Undecided{
 		Release: l.Release, RequestDigest: l.RequestDigest, Suite: l.Suite, Terms: l.Opening, Claim: l.Claim,
-		Opening: l.sealed.opening, Request: l.sealed.request, Artifacts: l.Sets[set], Fence: l.fence + 1,
+		Opening: l.sealed.opening, Request: l.sealed.request, Votes: inOrder(l.votes), Artifacts: l.Sets[set], Fence: l.fence + 1,
 	}
 }
 
@@ -170,37 +203,29 @@ func loadUndecided(ctx context.Context, tx pgx.Tx, ids []attest.Digest) ([]coord
 
 // loadVotes reads the statements that the signer judges, byte for byte.
 func loadVotes(ctx context.Context, tx pgx.Tx, closed []coordinator.Undecided) error {
-	if len(closed) == 0 {
-		return nil
-	}
 	ids := make([]attest.Digest, len(closed))
-	byID := make(map[attest.Digest]*coordinator.Undecided, len(closed))
+	votes := make(map[attest.Digest][]sealedVote, len(closed))
 	for i := range closed {
 		ids[i] = closed[i].Release
-		byID[ids[i]] = &closed[i]
 	}
 	rows, err := tx.Query(ctx, `
-		SELECT release, payload, keyid, signature
+		SELECT release, digest, payload, keyid, signature
 		  FROM statements WHERE release = ANY($1) AND disposition <> 'late'`, column(ids))
 	if err != nil {
 		return err
 	}
 	for rows.Next() {
 		var release attest.Digest
-		e, err := scanStatement(rows, &release)
-		if err != nil {
+		v := sealedVote{envelope: newStatement()}
+		e := v.envelope
+		if err := rows.Scan(digest{&release}, digest{&v.digest}, &e.Payload, &e.Signatures[0].KeyID, &e.Signatures[0].Sig); err != nil {
 			rows.Close()
 			return err
 		}
-		byID[release].Votes = append(byID[release].Votes, e)
+		votes[release] = append(votes[release], v)
 	}
 	for i := range closed {
-		// Sorted here: asked for an order, the database would rather walk its
-		// whole index of digests than sort a few rows.
-		slices.SortFunc(closed[i].Votes, func(a, b *attest.Envelope) int {
-			x, y := a.Digest(), b.Digest()
-			return bytes.Compare(x[:], y[:])
-		})
+		closed[i].Votes = inOrder(votes[closed[i].Release])
 	}
 	return rows.Err()
 }

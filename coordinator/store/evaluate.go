@@ -36,7 +36,7 @@ func (w *Writer) Evaluate(ctx context.Context, limit int, lease time.Duration, j
 		if err := tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
 			return err
 		}
-		cases, err := loadCases(ctx, tx, ids)
+		cases, err := loadCases(ctx, tx, ids, lease > 0)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (w *Writer) Evaluate(ctx context.Context, limit int, lease time.Duration, j
 				closed = append(closed, cases[i].leased(m.Set))
 			}
 		}
-		return loadVotes(ctx, tx, closed)
+		return nil
 	})
 	if err != nil {
 		return 0, nil, err

@@ -302,9 +302,14 @@ func envelopesOf(ctx context.Context, q querier, digests []attest.Digest) ([]*at
 // scanStatement rebuilds an envelope, byte for byte as it came, from its digest,
 // payload, keyid and signature.
 func scanStatement(row pgx.Row, d *attest.Digest) (*attest.Envelope, error) {
-	e := &attest.Envelope{PayloadType: attest.StatementType, Signatures: make([]attest.Signature, 1)}
+	e := newStatement()
 	if err := row.Scan(digest{d}, &e.Payload, &e.Signatures[0].KeyID, &e.Signatures[0].Sig); err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+// newStatement returns an envelope to scan a statement into.
+func newStatement() *attest.Envelope {
+	return &attest.Envelope{PayloadType: attest.StatementType, Signatures: make([]attest.Signature, 1)}
 }

@@ -43,7 +43,7 @@ func (w *Writer) PublishSeen(ctx context.Context, tree coordinator.Tree, note []
 		for i, d := range decided {
 			ids[i] = d.release
 		}
-		cases, err := loadCases(ctx, tx, ids)
+		cases, err := loadCases(ctx, tx, ids, false)
 		if err != nil {
 			return err
 		}
