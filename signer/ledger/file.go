@@ -19,9 +19,9 @@ import (
 
 const (
 	fileMode = 0o600
-	// maxLine bounds a line of the file, in bytes. The longest is the head, with
-	// policies that came together in one message of the bus.
-	maxLine = 8 << 20
+	// maxLine bounds a line of the file, in bytes. The longest is the head, with all
+	// policies before the pinned one, as many as the bus hands over.
+	maxLine = 64 << 20
 	// fileForm is the form of the file, for a reader of another one.
 	fileForm = 1
 )
@@ -174,6 +174,13 @@ func (c *file) prove(checkpoint []byte) error {
 		return err
 	}
 	return c.f.Sync()
+}
+
+// empty makes the file as if it had just been made.
+func (c *file) empty() error {
+	c.w.Reset(c.f)
+	c.sum.Reset()
+	return c.f.Truncate(0)
 }
 
 func (c *file) close() error { return c.f.Close() }

@@ -49,7 +49,8 @@ type Ledger struct {
 	// turn is held by whoever reads or changes what is below it.
 	turn     chan struct{}
 	broken   error // the log is forked, or the file cannot be written any more
-	prepared bool  // the policies before the pinned one were asked for
+	pinned   *policy.Version
+	prepared bool // the policies before the pinned one were asked for
 	head     head
 	follower *translog.Follower
 	file     *file
@@ -68,9 +69,9 @@ type Ledger struct {
 func Open(c Config) (*Ledger, error) {
 	l := &Ledger{
 		directory: c.Directory, reader: c.Reader, log: c.Log, metrics: newMetrics(), turn: make(chan struct{}, 1),
-		follower: translog.NewFollower(c.Trust), own: map[attest.Digest]struct{}{},
+		pinned: c.Trust.Newest(), own: map[attest.Digest]struct{}{},
 	}
-	l.follower.Trust(l.isOwn)
+	l.begin(c.Trust)
 	if err := os.MkdirAll(c.Directory, directoryMode); err != nil {
 		return nil, fmt.Errorf("opening the signer's ledger: %w", err)
 	}
@@ -87,17 +88,23 @@ func Open(c Config) (*Ledger, error) {
 	return l, nil
 }
 
+// begin makes the ledger know nothing but a chain of policies.
+func (l *Ledger) begin(chain *policy.Chain) {
+	l.follower = translog.NewFollower(chain)
+	l.follower.Trust(l.isOwn)
+}
+
 // Close releases the file. What is known is on disk already.
 func (l *Ledger) Close() error { return l.file.close() }
 
 func (l *Ledger) load() error {
-	began, pinned := time.Now(), l.follower.Chain().Newest()
+	began := time.Now()
 	cut, err := l.file.load(func(n line) error {
 		switch {
 		case n.Head != nil:
-			if n.Head.Form != fileForm || n.Head.Pinned != pinned.Digest {
+			if n.Head.Form != fileForm || n.Head.Pinned != l.pinned.Digest {
 				return fmt.Errorf("it is of form %d and begins with policy %s, wanted are form %d and the pinned policy %s",
-					n.Head.Form, n.Head.Pinned.Short(), fileForm, pinned.Digest.Short())
+					n.Head.Form, n.Head.Pinned.Short(), fileForm, l.pinned.Digest.Short())
 			}
 			l.head, l.prepared = *n.Head, true
 			return l.precede()

@@ -589,6 +589,52 @@ func TestEntriesBeforeThePinnedPolicyAreReadWithTheOlderOnes(t *testing.T) {
 	}
 }
 
+// Whoever keeps an old policy back, or does not have it yet, stops the ledger no
+// longer than that; and what was read without it is read again.
+func TestOlderPoliciesThatComeLaterAreTakenFromTheBeginning(t *testing.T) {
+	w, s := evidencetest.New(t, evidencetest.Options{}), newShelf()
+	first := w.Envelope
+	w.Log.Record(t, attest.RecordPolicy, w.Coordinator, first) // read before it is seen that a policy lacks
+	o := w.Open(t, evidencetest.Suite, evidencetest.Source, 1)
+	next := w.Policy
+	next.Serial, next.Previous, next.Issued = 2, w.Version.Digest, next.Issued+1
+	second := w.Seal(t, next)
+	w.Log.Record(t, attest.RecordPolicy, w.Coordinator, second)
+	s.publish(t, w.Log)
+
+	dir := t.TempDir()
+	l := mustOpen(t, dir, second, s)
+	for range 2 {
+		if _, err := size(t, l); !errors.Is(err, ledger.ErrOldPolicy) || l.Ready(t.Context()) == nil {
+			t.Errorf("without the older policy: %v", err)
+		}
+	}
+	s.policies = []*attest.Envelope{second, first}
+	for range 2 {
+		wantSize(t, l, 3)
+		if err := l.Ready(t.Context()); err != nil && halted(t, l, "old-policy") != 0 {
+			t.Errorf("once the older policy is there: %v", err)
+		}
+		err := l.Ask(t.Context(), 0, nil, func(v ledger.View) error {
+			if r, known := v.Release(o.ID); !known || r.Policy.Digest != first.Digest() || len(v.Chain().Since(0)) != 2 {
+				t.Errorf("the release is known: %v, under %v", known, r.Policy)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.policies = nil // they are in the file
+		l = mustOpen(t, dir, second, s)
+	}
+	if n := bytes.Count(read(t, fileOf(dir)), []byte(`{"head":`)); n != 1 {
+		t.Errorf("the file has %d heads", n)
+	}
+}
+
 func TestManyOldPoliciesAreReadAgainFromTheFile(t *testing.T) {
 	w, s := story(t)
 	newest := w.Envelope

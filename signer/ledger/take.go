@@ -18,20 +18,31 @@ func (l *Ledger) prepare(ctx context.Context) error {
 	if l.prepared {
 		return nil
 	}
-	pinned := l.follower.Chain().Newest()
-	l.head = head{Form: fileForm, Pinned: pinned.Digest}
-	if !pinned.Previous.IsZero() {
+	l.head = head{Form: fileForm, Pinned: l.pinned.Digest}
+	if !l.pinned.Previous.IsZero() {
 		all, err := l.reader.Policies(ctx)
 		if err != nil {
 			return fmt.Errorf("asking for the policies before the pinned one: %w", err)
 		}
-		l.head.History = before(pinned, all)
+		l.head.History = before(l.pinned, all)
 	}
 	if err := l.precede(); err != nil {
 		return err
 	}
 	l.prepared = true
 	return l.breakOn(l.file.write(line{Head: &l.head}))
+}
+
+// restart begins with the first entry again, before anything is proven: entries
+// that were read with too few old policies may mean something else with all of them.
+func (l *Ledger) restart() error {
+	chain, err := policy.Pin(l.pinned.Envelope)
+	if err != nil {
+		return err
+	}
+	l.begin(chain)
+	l.prepared = false
+	return l.breakOn(l.file.empty())
 }
 
 // before returns the policies that lead to the pinned one, the newest first, as
@@ -102,6 +113,9 @@ func (l *Ledger) take(ctx context.Context, s *served) (done bool, err error) {
 		err = l.forked(err, s.note)
 		l.broken = err
 		l.log.ErrorContext(ctx, "log forked, nothing is decided or signed any more", slog.Any("reason", err))
+	}
+	if errors.Is(err, ErrOldPolicy) && l.note == nil {
+		err = errors.Join(err, l.restart()) // the policies are asked for once more
 	}
 	l.halt(err)
 	return done, err
