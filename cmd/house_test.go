@@ -78,6 +78,7 @@ type house struct {
 
 	faulty          func(coordinator.Store) coordinator.Store
 	unsignedAfter   time.Duration
+	also            []signer.Certificate
 	tap             *tap // of the coordinator that was started last
 	stopCoordinator func()
 	stopSigner      func()
@@ -147,6 +148,7 @@ type houseOptions struct {
 	coordinators          int // replicas under one key
 	witnesses             int // of the log, two of which must cosign; default none
 	unsignedAfter         time.Duration
+	also                  []signer.Certificate // that the signer signs for, beside its own
 	change                func(*policy.Policy)
 	dsn                   string                                    // of a migrated database; empty means one of its own
 	store                 func(coordinator.Store) coordinator.Store // puts faults before the store
@@ -154,7 +156,7 @@ type houseOptions struct {
 
 func newHouse(t *testing.T, o houseOptions) *house {
 	t.Helper()
-	h := &house{seeds: map[bus.Identity]string{}, agents: map[string]*bus.Conn{}, dir: t.TempDir(), dsn: o.dsn, admitted: make(chan uint64, 8), faulty: o.store, unsignedAfter: o.unsignedAfter}
+	h := &house{seeds: map[bus.Identity]string{}, agents: map[string]*bus.Conn{}, dir: t.TempDir(), dsn: o.dsn, admitted: make(chan uint64, 8), faulty: o.store, unsignedAfter: o.unsignedAfter, also: o.also}
 	if h.faulty == nil {
 		h.faulty = func(s coordinator.Store) coordinator.Store { return s }
 	}
@@ -367,7 +369,7 @@ func (h *house) startSigner(t *testing.T) {
 	}
 	s, err := signer.New(signer.Config{
 		Trust: trust, Ledger: memory, Promises: book, Key: h.Signer, Now: time.Now, Log: logger(t),
-		Certificates: []signer.Certificate{{Certificate: h.Certificate, Key: h.device}},
+		Certificates: append([]signer.Certificate{{Certificate: h.Certificate, Key: h.device}}, h.also...),
 	})
 	if err != nil {
 		t.Fatal(err)

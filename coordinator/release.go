@@ -186,8 +186,8 @@ type Parts struct {
 	Claim        *attest.Claim
 	Votes        []*attest.Envelope // the accepted ones, in the decision's order
 	OpeningIndex int64              // log index of the opening
-	Signatures   []PriorSignature   // stored already, of any certificate, for these artifacts
-	Certificates map[string][]byte  // binary, by fingerprint, of those signatures
+	Signatures   []PriorSignature   // stored already for these artifacts, by certificates that sign this release
+	Certificates map[string][]byte  // binary, by fingerprint: those that sign this release, as far as they are known
 }
 
 // PriorSignature is a signature that an artifact has already. It names the

@@ -284,7 +284,7 @@ func (c *Coordinator) bundle(ctx context.Context, made Made, p proven, parts *Pa
 		return nil, err
 	}
 	in.Policies = c.trust.To(p.under.Digest, under...)
-	if in.Certificates, err = certificates(made, parts); err != nil {
+	if in.Certificates, err = certificates(made, parts, in.Signatures); err != nil {
 		return nil, err
 	}
 	b, err := evidence.Build(in)
@@ -325,16 +325,22 @@ func (c *Coordinator) earlier(ctx context.Context, in *evidence.Parts, version *
 	return under, nil
 }
 
-// certificates parses those that the bundle's signatures verify under.
-func certificates(made Made, parts *Parts) ([]*openpgp.Certificate, error) {
+// certificates parses those that the bundle's signatures verify under, and no
+// others: of several that sign in a suite, some may be known and yet to sign.
+func certificates(made Made, parts *Parts, signatures []evidence.Signature) ([]*openpgp.Certificate, error) {
 	all := map[string][]byte{}
 	maps.Copy(all, parts.Certificates)
 	all[made.Job.Certificate] = made.Certificate
-	out := make([]*openpgp.Certificate, 0, len(all))
-	for fingerprint, data := range all {
-		certificate, err := openpgp.ParseCertificate(data)
+	var out []*openpgp.Certificate
+	taken := map[string]bool{}
+	for _, s := range signatures {
+		if taken[s.Certificate] {
+			continue
+		}
+		taken[s.Certificate] = true
+		certificate, err := openpgp.ParseCertificate(all[s.Certificate])
 		if err != nil {
-			return nil, fmt.Errorf("certificate %s: %w", fingerprint, err)
+			return nil, fmt.Errorf("certificate %s: %w", s.Certificate, err)
 		}
 		out = append(out, certificate)
 	}

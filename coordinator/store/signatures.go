@@ -180,11 +180,15 @@ func (w *Writer) Parts(ctx context.Context, release attest.Digest) (*coordinator
 	return p, nil
 }
 
+// priorSignatures reads the signatures over the release's artifacts by the
+// certificates that sign them in its suite. Others may have signed the same bytes
+// for another suite, or under an older policy: that is no evidence for this release.
 func priorSignatures(ctx context.Context, tx pgx.Tx, release attest.Digest) ([]coordinator.PriorSignature, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT a.name, s.certificate, s.kind, s.signature
 		  FROM artifacts a JOIN signatures s ON s.sha512 = a.sha512
-		 WHERE a.release = $1 ORDER BY a.position, s.certificate, s.kind`, release[:])
+		 WHERE a.release = $1 AND s.certificate IN (SELECT certificate FROM signing_jobs WHERE release = $1)
+		 ORDER BY a.position, s.certificate, s.kind`, release[:])
 	return collect(rows, err, pgx.RowToStructByPos[coordinator.PriorSignature])
 }
 
@@ -201,14 +205,12 @@ func (w *Writer) DecisionByDigest(ctx context.Context, d attest.Digest) (coordin
 	return out, wrap("reading decision "+d.Short(), err)
 }
 
-// readCertificates reads those that signed an artifact of the release, and
-// those that will, as far as the signer has sent them.
+// readCertificates reads those that signed the release or will, as far as the
+// signer has sent them.
 func readCertificates(ctx context.Context, tx pgx.Tx, release attest.Digest, into map[string][]byte) error {
 	rows, err := tx.Query(ctx, `
 		SELECT fingerprint, certificate FROM certificates
-		 WHERE fingerprint IN (SELECT certificate FROM signing_jobs WHERE release = $1
-		                       UNION SELECT s.certificate FROM artifacts a JOIN signatures s ON s.sha512 = a.sha512 WHERE a.release = $1)`,
-		release[:])
+		 WHERE fingerprint IN (SELECT certificate FROM signing_jobs WHERE release = $1)`, release[:])
 	if err != nil {
 		return err
 	}
