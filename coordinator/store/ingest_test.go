@@ -58,7 +58,15 @@ func parallel(t testing.TB, workers, n int, do func(int) error) {
 // The trap of reference/ingest.md: with seven writers, one per rebuilder, and a
 // threshold of seven, the last two voters must see each other.
 func TestNoQuorumIsLostWhenLastVotesCommitAtTheSameTime(t *testing.T) {
-	const releases, voters, batch = 2000, 7, 100
+	voteAtTheSameTime(t, 300, 30)
+}
+
+// voteAtTheSameTime has seven rebuilders vote for as many releases as said, in
+// batches, all at once. TestLongNoQuorumIsLostWhenLastVotesCommitAtTheSameTime
+// has more of both.
+func voteAtTheSameTime(t *testing.T, releases, batch int) {
+	t.Helper()
+	const voters = 7
 	w := newWorld(t)
 	var names []string
 	for i := range voters {
