@@ -153,34 +153,24 @@ func TestAPromiseOfAnotherDecisionAboutTheReleaseIsNotBrokenEither(t *testing.T)
 	}
 }
 
-// Two attempts at the same bytes, the log moving on between looking and promising.
-func TestOfTwoRequestsAtOneTimeTheSecondKeepsTheFirstsPromise(t *testing.T) {
+// Two attempts at the same bytes are asked for at one time, and the other is first
+// between this one's look at the log and its promise.
+func TestWhoPromisesSecondKeepsTheFirstsPromise(t *testing.T) {
 	b := newBench(t, evidencetest.Options{})
-	early := b.signRequest(t)
-	replies := make(chan bus.SignReply, 16)
-	var asking sync.WaitGroup
-	for range cap(replies) / 2 {
-		asking.Go(func() { replies <- b.signer.Sign(t.Context(), early) })
-	}
-	asking.Wait()
+	one := b.release
 	b.reopen(t)
-	late := b.signRequest(t)
-	for range cap(replies) / 2 {
-		asking.Go(func() { replies <- b.signer.Sign(t.Context(), late) })
-	}
-	asking.Wait()
-	close(replies)
-	var first [][]byte
-	for reply := range replies {
-		if reply.Error != nil {
-			t.Error(reply.Error)
-			continue
+	req := b.signRequest(t)
+	b.looked = sync.OnceFunc(func() {
+		other := promise.Decision{Release: one.ID, Statement: one.Decision.Digest()}
+		if err := b.book.Give(req.Certificate, []promise.Promise{{SHA512: req.Artifacts[1].SHA512, Decision: other}}); err != nil {
+			t.Error(err)
 		}
-		if first == nil {
-			first = reply.Signatures
-		}
-		wantSameBytes(t, "at one time", first, reply.Signatures)
+	})
+	wantRefusal(t, b.signer.Sign(t.Context(), req).Error, bus.KindNotReady, "being signed for another release")
+	if b.device.asked.Load() != 0 {
+		t.Error("the device was asked")
 	}
+	wantSameBytes(t, "asked again", [][]byte{b.release.Signatures[0], one.Signatures[1]}, b.sign(t))
 }
 
 func TestWithoutADurablePromiseTheDeviceIsNotAsked(t *testing.T) {

@@ -59,6 +59,22 @@ type bench struct {
 	signer  *signer.Signer
 	book    *promise.Book // of the signer
 	state   string        // the directory of the book
+	looked  func()        // called after each look of the signer's at the log, unless nil
+}
+
+// watched is a ledger that says when it was looked at.
+type watched struct {
+	*ledger.Ledger
+
+	b *bench
+}
+
+func (w watched) Ask(ctx context.Context, patience time.Duration, ready func(ledger.View) bool, use func(ledger.View) error) error {
+	err := w.Ledger.Ask(ctx, patience, ready, use)
+	if w.b.looked != nil {
+		w.b.looked()
+	}
+	return err
 }
 
 // shelf serves what is published of a log.
@@ -132,7 +148,7 @@ func (b *bench) startSigner(t testing.TB, pinned *attest.Envelope) *signer.Signe
 	}
 	t.Cleanup(func() { _ = b.book.Close() })
 	s, err := signer.New(signer.Config{
-		Trust: trust, Ledger: memory, Promises: b.book, Key: b.Signer, Now: func() time.Time { return b.clock.Time() }, Log: quiet,
+		Trust: trust, Ledger: watched{memory, b}, Promises: b.book, Key: b.Signer, Now: func() time.Time { return b.clock.Time() }, Log: quiet,
 		Certificates: []signer.Certificate{{Certificate: b.Certificate, Key: b.device}},
 	})
 	if err != nil {
