@@ -191,3 +191,19 @@ func TestTwoTreesOfOneSizeAreNoLastCheckpoint(t *testing.T) {
 		t.Errorf("two histories: %v", err)
 	}
 }
+
+func TestAPolicyThatHasExpiredIsRenewedBeforeTheLogChanges(t *testing.T) {
+	t.Parallel()
+	w := evidencetest.New(t, evidencetest.Options{})
+	chain, err := policy.Pin(w.Envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := nextKey(t, evidencetest.Origin).VerifierKey
+	if next, err := (logChange{}).next(chain, key, w.Policy.Expires-1); err != nil || next.Expires-next.Issued != w.Policy.Expires-w.Policy.Issued {
+		t.Errorf("in time: in force from %v until %v, %v", next.Issued, next.Expires, err)
+	}
+	if _, err := (logChange{}).next(chain, key, w.Policy.Expires); err == nil || !strings.Contains(err.Error(), "policy 1 expired at") {
+		t.Errorf("too late: %v", err)
+	}
+}
