@@ -92,7 +92,11 @@ func serve(ctx context.Context, s settings) error {
 			return err
 		}
 		defer conn.Close()
-		book, err := promise.Open(promise.Config{Directory: s.State, Log: p.Log})
+		used, err := ledger.Begun(s.State)
+		if err != nil {
+			return err
+		}
+		book, err := promise.Open(promise.Config{Directory: s.State, Used: used, Log: p.Log})
 		if err != nil {
 			return err
 		}

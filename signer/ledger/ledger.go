@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -86,6 +87,15 @@ func Open(c Config) (*Ledger, error) {
 		return nil, errors.Join(fmt.Errorf("reading the signer's ledger %s: %w; remove it to read the log again from its first entry", path, err), l.Close())
 	}
 	return l, nil
+}
+
+// Begun reports whether a ledger was ever kept in a directory.
+func Begun(directory string) (bool, error) {
+	_, err := os.Lstat(filepath.Join(directory, logName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // begin makes the ledger know nothing but a chain of policies.

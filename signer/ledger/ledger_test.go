@@ -603,7 +603,13 @@ func TestOlderPoliciesThatComeLaterAreTakenFromTheBeginning(t *testing.T) {
 	s.publish(t, w.Log)
 
 	dir := t.TempDir()
+	if begun, err := ledger.Begun(dir); begun || err != nil {
+		t.Errorf("begun in an empty directory: %v, %v", begun, err)
+	}
 	l := mustOpen(t, dir, second, s)
+	if begun, err := ledger.Begun(dir); !begun || err != nil {
+		t.Errorf("begun: %v, %v", begun, err)
+	}
 	for range 2 {
 		if _, err := size(t, l); !errors.Is(err, ledger.ErrOldPolicy) || l.Ready(t.Context()) == nil {
 			t.Errorf("without the older policy: %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +17,10 @@ import (
 )
 
 const directoryMode = 0o700
+
+// whatToDo ends every message about promises that are lost.
+const whatToDo = "what was promised there is not known, and nothing is signed; " +
+	"docs/operations.md, \"The signer's promises are damaged\", says what to do"
 
 var (
 	// ErrOther says that another decision was promised for some bytes.
@@ -42,7 +47,10 @@ type Promise struct {
 type Config struct {
 	// Directory is where the book keeps its file; it is made if it is not there.
 	Directory string
-	Log       *slog.Logger
+	// Used says that the signer has worked before: then a file that is not there
+	// was lost, and none is made in its place.
+	Used bool
+	Log  *slog.Logger
 }
 
 // Book is what the signer has promised. It is safe for concurrent use.
@@ -77,9 +85,9 @@ type batch struct {
 	err     error
 }
 
-// Open reads what was promised. A file that is not there begins empty: then the
-// log alone says what was signed. Whatever is wrong with a file, apart from a torn
-// end, is an error.
+// Open reads what was promised. Whatever is wrong with the file, apart from a torn
+// end, is an error, and so is a used signer's file that is not there. An empty file
+// promises nothing: then the log alone says what was signed.
 func Open(c Config) (*Book, error) {
 	began := time.Now()
 	b := &Book{
@@ -90,14 +98,16 @@ func Open(c Config) (*Book, error) {
 		return nil, fmt.Errorf("opening the signer's promises: %w", err)
 	}
 	path := filepath.Join(c.Directory, fileName)
+	if _, err := os.Lstat(path); c.Used && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening the signer's promises: %s is gone, and this signer has worked before: %s", path, whatToDo)
+	}
 	var err error
 	if b.file, err = openFile(path); err != nil {
 		return nil, fmt.Errorf("opening the signer's promises %s: %w", path, err)
 	}
 	cut, err := b.file.load(b.learn)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("reading the signer's promises: %s is damaged: %w; what was promised there is not known, and "+
-			"nothing is signed: docs/operations.md, \"The signer's promises are damaged\", says what to do", path, err), b.Close())
+		return nil, errors.Join(fmt.Errorf("reading the signer's promises: %s is damaged: %w; %s", path, err, whatToDo), b.Close())
 	}
 	b.count.Set(float64(len(b.promised)))
 	c.Log.Info("promises read", slog.Int("promises", len(b.promised)), slog.Int64("torn_bytes", cut), slog.Duration("took", time.Since(began)))

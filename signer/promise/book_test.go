@@ -218,6 +218,26 @@ func TestAnyOtherDamageIsRefused(t *testing.T) {
 	refused("a line longer than any", join(lines[0], bytes.Repeat([]byte{'x'}, 5<<20)))
 }
 
+func TestAUsedSignersFileThatIsGoneIsNotMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	config := promise.Config{Directory: dir, Used: true, Log: slog.New(slog.DiscardHandler)}
+	for range 2 {
+		if _, err := promise.Open(config); err == nil || !strings.Contains(err.Error(), "is gone") || !strings.Contains(err.Error(), fileOf(dir)) {
+			t.Errorf("opened: %v", err)
+		}
+	}
+	// A person has decided to begin anew.
+	if err := os.WriteFile(fileOf(dir), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := promise.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	give(t, b, about(decision(1), "a"))
+}
+
 func TestOnlyOneProcessUsesTheFile(t *testing.T) {
 	dir := t.TempDir()
 	b := mustOpen(t, dir)

@@ -30,6 +30,7 @@
 // is cut off. Any other damage is an error, for nobody can say what was promised
 // there. Only one process may use the file.
 //
-// An older copy of the file has forgotten promises, and nothing in it tells. It must
-// never be put in the place of a newer one.
+// A used signer's file that is gone is not made anew: a person has to, by making an
+// empty one. An older copy of the file has forgotten promises, and nothing in it
+// tells. It must never be put in the place of a newer one.
 package promise
