@@ -59,10 +59,7 @@ func TestADecisionThatCameTooLateIsEvaluatedAgainAndNeverVerifies(t *testing.T) 
 		t.Errorf("built with signatures: %v, want too late", err)
 	}
 	signed := *b
-	for _, s := range r.Parts().Signatures {
-		signed.Signatures = append(signed.Signatures, s)
-	}
-	signed.Certificates = [][]byte{r.World.Certificate.Binary()}
+	signed.Signatures, signed.Certificates = r.Parts().Signatures, [][]byte{r.World.Certificate.Binary()}
 	if _, err := evidence.Reevaluate(&signed, trust); !errors.Is(err, policy.ErrTooLate) {
 		t.Errorf("evaluated again with signatures: %v, want too late", err)
 	}
