@@ -89,7 +89,7 @@ func (o *terminal) read(t *testing.T, name string) []byte {
 	return data
 }
 
-// sign takes a release of a version through the whole cycle, from the policy
+// signed takes a release of a version through the whole cycle, from the policy
 // that was pinned first.
 func (h *house) signed(t *testing.T, version string) (release attest.Digest, b built, bundle []byte) {
 	t.Helper()
@@ -97,16 +97,22 @@ func (h *house) signed(t *testing.T, version string) (release attest.Digest, b b
 	release = h.submit(t, h.request(t, version, nil))
 	h.voteAll(t, release, b)
 	h.awaitState(t, release, coordinator.Signed)
+	return release, b, h.evidence(t, release)
+}
+
+func (h *house) evidence(t *testing.T, release attest.Digest) []byte {
+	t.Helper()
 	reply, err := h.publisher.Status(t.Context(), bus.StatusRequest{Release: release, Evidence: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return release, b, reply.Evidence
+	return reply.Evidence
 }
 
-// change changes the log's key by the documented commands while one release is
+// changeLog changes the log's key by the documented commands while one release is
 // not signed yet, and checks that nobody loses anything by it.
 func changeLog(t *testing.T, verb, origin string) {
+	t.Helper()
 	h := newHouse(t, houseOptions{witnesses: 3})
 	o := h.newTerminal(t)
 	first := h.pinned
@@ -197,4 +203,42 @@ func TestTheLogsKeyIsRotatedByCommandsAndTheHouseGoesOnSigning(t *testing.T) {
 func TestALogIsEndedAndTheNextOneOpenedByCommandsAndTheHouseGoesOnSigning(t *testing.T) {
 	t.Parallel()
 	changeLog(t, "end", nextOrigin)
+}
+
+// What the manual says about a key that was stolen.
+func TestWhatAChangeAtOnceLeavesUnsignedIsNamedAndCanBeRequestedAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, houseOptions{witnesses: 3})
+	o := h.newTerminal(t)
+	h.device.fail(errAway)
+	stranded, b := h.submit(t, h.request(t, "1.0", nil)), build(t, "1.0", "")
+	h.voteAll(t, stranded, b)
+	h.awaitState(t, stranded, coordinator.Logged)
+
+	next, err := laterKey(nextOrigin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.types(t, 0, "log", "end", o.url, "--policy", "policy.json", "--key", next.VerifierKey.String(), "--out", "policy-2.yaml")
+	o.types(t, 0, "policy", "sign", "policy-2.yaml", "--previous", "policy.json", "--key", "admin-1.pem", "--key", "admin-2.pem", "--out", "policy-2.json")
+	_, told := o.types(t, 0, "log", "switch", o.url, "--policy", "policy.json", "--next", "policy-2.json", "--dir", "record", "--at-once")
+	if !strings.Contains(told, "release "+stranded.String()+", is logged, and never will be signed: withdraw it") {
+		t.Errorf("what is stranded is not named: %s", told)
+	}
+	second, err := attest.ParseEnvelope(bytes.TrimSpace(o.read(t, "policy-2.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Use(t, second)
+	<-h.admitted
+	h.device.recover()
+	if _, err := h.publisher.Withdraw(t.Context(), withdrawal(t, stranded, attest.RoleAdmin, h.Admins[0])); err != nil {
+		t.Fatal(err)
+	}
+	again := h.request(t, "1.0", b.artifacts) // with a claim, it is another request
+	release := h.submit(t, again)
+	h.voteAll(t, release, b)
+	h.awaitState(t, release, coordinator.Signed)
+	h.verify(t, h.evidence(t, release), b)
+	o.types(t, 0, "log", "verify", o.url, "--trust", "policy.json")
 }

@@ -143,9 +143,6 @@ func (a *auditor) name(release attest.Digest) string {
 //
 // What the witnesses saw too late, or the admins withdrew, was decided all the same
 // and had to follow from its votes. That nothing comes of it is lawful.
-//
-// It pins the release's own policy, which the log's chain of policies holds, so
-// that old releases verify as well as those under the pinned policy.
 func (a *auditor) reevaluate(ctx context.Context, release attest.Digest, signed bool) error {
 	r, known := a.follower.Release(release)
 	if !known || r.Decision == nil {
@@ -158,7 +155,7 @@ func (a *auditor) reevaluate(ctx context.Context, release attest.Digest, signed 
 	if bundle.Opening.Digest() != release {
 		return fmt.Errorf("%w: the evidence is of another release", evidence.ErrNotVerified)
 	}
-	report, err := evidence.Reevaluate(bundle, evidence.Trust{Policy: r.Policy.Envelope, Witnesses: a.trust.Witnesses})
+	report, err := evidence.Reevaluate(bundle, a.trustIn(bundle, r.Policy))
 	if err != nil {
 		return err
 	}
@@ -172,6 +169,30 @@ func (a *auditor) reevaluate(ctx context.Context, release attest.Digest, signed 
 		return fmt.Errorf("%w: %w", ErrMissing, evidence.ErrUnsigned)
 	}
 	return nil
+}
+
+// trustIn is what the evidence of a release is held against: the release's own
+// policy, which the log's chain of policies holds, so that old releases verify as
+// well as those under the pinned policy. Signatures that were made on an earlier
+// decision name the log of that one, which had another origin if it has ended
+// since: then it begins with the oldest policy in the evidence that the log holds,
+// and the witnesses are the release's own all the same.
+func (a *auditor) trustIn(bundle *evidence.Bundle, own *policy.Version) evidence.Trust {
+	t := evidence.Trust{Policy: own.Envelope, Witnesses: a.trust.Witnesses}
+	if len(bundle.Earlier) == 0 {
+		return t
+	}
+	if t.Witnesses.IsZero() {
+		t.Witnesses = own.Witnesses
+	}
+	for _, e := range bundle.Policies {
+		v, known := a.follower.Chain().ByDigest(e.Digest())
+		if known && v.Serial < own.Serial && (!t.Witnesses.IsZero() || v.Witnesses.IsZero()) {
+			t.Policy = v.Envelope
+			break
+		}
+	}
+	return t
 }
 
 // judge turns the outcome of reevaluate into an alarm, if it is one. Evidence
