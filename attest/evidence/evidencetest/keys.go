@@ -18,17 +18,15 @@ func seed(what string) []byte {
 	return sum[:]
 }
 
-// made holds the keys and certificates that follow from a word. It is a variable
-// of the package because all worlds of a test binary have the same, and under
-// the race detector a curve's arithmetic takes most of the time of a small world.
+// made holds what is made once, by what it is. It is a variable of the package
+// because all worlds of a test binary have the same keys, and under the race
+// detector a curve's arithmetic takes most of the time of a small world.
 var made sync.Map
 
+// once returns what make returned when it was first asked for; it is shared.
 func once[T any](what string, make func() T) T {
-	if v, ok := made.Load(what); ok {
-		return v.(T)
-	}
-	v, _ := made.LoadOrStore(what, make())
-	return v.(T)
+	v, _ := made.LoadOrStore(what, sync.OnceValue(make))
+	return v.(func() T)()
 }
 
 // Ed25519 returns the private key that follows from a word. It is shared: whoever

@@ -27,17 +27,24 @@ func Spoils() []Spoil {
 }
 
 // Make returns the spoiled bundle, the same before, and the trust that both are
-// verified with.
+// verified with. They are shared by all who ask: nobody changes them.
 func (s Spoil) Make(tb testing.TB) (sound, spoiled *evidence.Bundle, trust evidence.Trust) {
 	tb.Helper()
-	r := New(tb, s.World).Release(tb, 1)
-	trust = evidence.Trust{Policy: r.World.Envelope}
-	if s.Trust != nil {
-		trust = s.Trust(tb, r.World)
+	type result struct {
+		sound, spoiled *evidence.Bundle
+		trust          evidence.Trust
 	}
-	sound, spoiled = r.Bundle(tb), r.Bundle(tb)
-	s.Spoil(tb, r, spoiled)
-	return sound, spoiled, trust
+	m := once("spoil "+s.Name, func() result {
+		r := New(tb, s.World).Release(tb, 1)
+		trust := evidence.Trust{Policy: r.World.Envelope}
+		if s.Trust != nil {
+			trust = s.Trust(tb, r.World)
+		}
+		sound, spoiled := r.Bundle(tb), r.Bundle(tb)
+		s.Spoil(tb, r, spoiled)
+		return result{sound, spoiled, trust}
+	})
+	return m.sound, m.spoiled, m.trust
 }
 
 func sortVotes(b *evidence.Bundle) {
