@@ -91,13 +91,13 @@ func (o *terminal) read(t *testing.T, name string) []byte {
 
 // signed takes a release of a version through the whole cycle, from the policy
 // that was pinned first.
-func (h *house) signed(t *testing.T, version string) (release attest.Digest, b built, bundle []byte) {
+func (h *house) signed(t *testing.T, version string) (b built, bundle []byte) {
 	t.Helper()
 	b = build(t, version, "")
-	release = h.submit(t, h.request(t, version, nil))
+	release := h.submit(t, h.request(t, version, nil))
 	h.voteAll(t, release, b)
 	h.awaitState(t, release, coordinator.Signed)
-	return release, b, h.evidence(t, release)
+	return b, h.evidence(t, release)
 }
 
 func (h *house) evidence(t *testing.T, release attest.Digest) []byte {
@@ -117,7 +117,7 @@ func changeLog(t *testing.T, verb, origin string) {
 	o := h.newTerminal(t)
 	first := h.pinned
 	watch := []string{"log", "monitor", "--once", "--state", "monitor", "--trust", "policy.json", "--patience-expiry", "1s", "--log-level", "error", o.url}
-	_, old, oldBundle := h.signed(t, "1.0")
+	old, oldBundle := h.signed(t, "1.0")
 	o.types(t, 0, watch...)
 
 	next, err := laterKey(origin)
@@ -150,7 +150,7 @@ func changeLog(t *testing.T, verb, origin string) {
 	}
 	h.Use(t, second)
 	<-h.admitted
-	_, young, bundle := h.signed(t, "3.0")
+	young, bundle := h.signed(t, "3.0")
 	h.verify(t, bundle, young)
 	h.verify(t, oldBundle, old)
 	parsed, err := evidence.Parse(bundle)

@@ -74,7 +74,7 @@ func TestALogWhoseNewestEntriesAreLostIsEndedInPublicAndTheNextOneSigns(t *testi
 	}
 	h.Use(t, h.pinned)
 	h.startSigner(t) // with its promises, and without a copy of the log, as the manual says
-	_, b, bundle := h.signed(t, "4.0")
+	b, bundle := h.signed(t, "4.0")
 	h.verify(t, bundle, b)
 	o.types(t, 0, "log", "verify", o.url, "--trust", "policy-2.json")
 }
