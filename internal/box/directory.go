@@ -91,7 +91,7 @@ func newTemporaryDir(as account) (string, error) {
 // temporaryRoot returns memoryRoot if it has the room.
 func temporaryRoot() string {
 	var memory syscall.Statfs_t
-	if err := syscall.Statfs(memoryRoot, &memory); err != nil || memory.Bavail*uint64(memory.Bsize) < memoryNeeded { //nolint:gosec // G115: a block's size is positive
+	if err := syscall.Statfs(memoryRoot, &memory); err != nil || memory.Bavail*uint64(memory.Bsize) < memoryNeeded {
 		return diskRoot
 	}
 	return memoryRoot

@@ -26,7 +26,8 @@ var made sync.Map
 // once returns what make returned when it was first asked for; it is shared.
 func once[T any](what string, make func() T) T {
 	v, _ := made.LoadOrStore(what, sync.OnceValue(make))
-	return v.(func() T)()
+	value, _ := v.(func() T) // nil, which panics, if a name stands for two types
+	return value()
 }
 
 // Ed25519 returns the private key that follows from a word. It is shared: whoever
