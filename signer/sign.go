@@ -185,21 +185,31 @@ func (s *Signer) execute(ctx context.Context, w *warrant) ([][]byte, error) {
 	group.SetLimit(maxParallel)
 	for i, a := range w.artifacts {
 		group.Go(func() error {
-			s.metrics.asked.Inc()
-			signature, err := openpgp.SignState(w.certificate.Certificate, key.Signer(ctx, w.certificate.Key),
-				w.states[i], uint64(a.Size), a.SHA512, openpgp.Options{
-					Created:   w.named[i].At.Time(),
-					Notations: evidence.Notations(w.named[i].Origin, w.named[i].Statement, w.named[i].Ground, a.SHA512),
-				})
+			var err error
+			subject := subjectOf(w.certificate.Certificate.Fingerprint(), a.SHA512, w.named[i].Statement)
+			signatures[i], err = s.made.signature(ctx, subject, func() ([]byte, error) { return s.ask(ctx, w, i) })
 			if err != nil {
 				return fmt.Errorf("signing %s: %w", a.Name, err)
 			}
-			s.metrics.signatures.Inc()
-			signatures[i] = signature
 			return nil
 		})
 	}
 	return signatures, group.Wait()
+}
+
+// ask has the device make the signature over one artifact of a warrant.
+func (s *Signer) ask(ctx context.Context, w *warrant, i int) ([]byte, error) {
+	a, named := w.artifacts[i], w.named[i]
+	s.metrics.asked.Inc()
+	signature, err := openpgp.SignState(w.certificate.Certificate, key.Signer(ctx, w.certificate.Key),
+		w.states[i], uint64(a.Size), a.SHA512, openpgp.Options{
+			Created:   named.At.Time(),
+			Notations: evidence.Notations(named.Origin, named.Statement, named.Ground, a.SHA512),
+		})
+	if err == nil {
+		s.metrics.signatures.Inc()
+	}
+	return signature, err
 }
 
 // statement seals what was signed, to be logged.

@@ -72,6 +72,7 @@ type Signer struct {
 	ledger       Ledger
 	promises     *promise.Book
 	pending      pending
+	made         *made
 	key          attest.SigningKey
 	certificates map[string]Certificate
 	now          func() time.Time
@@ -91,7 +92,7 @@ func New(c Config) (*Signer, error) {
 			slog.String("signer", c.Key.Name()), slog.Uint64("policy", newest.Serial))
 	}
 	s := &Signer{
-		ledger: c.Ledger, promises: c.Promises, pending: pending{names: map[suiteName]claimed{}}, key: c.Key, certificates: map[string]Certificate{},
+		ledger: c.Ledger, promises: c.Promises, pending: pending{names: map[suiteName]claimed{}}, made: newMade(), key: c.Key, certificates: map[string]Certificate{},
 		now: c.Now, log: c.Log, metrics: newMetrics(),
 	}
 	for _, cert := range c.Certificates {
