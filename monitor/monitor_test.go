@@ -598,7 +598,7 @@ func TestMemoryIsOfOneProcessAndOnePolicy(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, lawful(t, evidencetest.Options{}), nil)
 	s.quiet(t)
-	if _, err := monitor.New(s.config); err == nil || !strings.Contains(err.Error(), "another process uses it") {
+	if _, err := monitor.New(s.config); err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("a second monitor: %v", err)
 	}
 	s.stop(t)

@@ -10,7 +10,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -133,11 +132,8 @@ func (m *memory) open(trust attest.Digest, learn learner) (*state, error) {
 		return nil, err
 	}
 	var err error
-	if m.lock, err = os.OpenFile(m.path(lockFile), os.O_RDWR|os.O_CREATE, fileMode); err != nil {
+	if m.lock, err = durable.OpenAppend(m.path(lockFile), fileMode); err != nil {
 		return nil, err
-	}
-	if err := syscall.Flock(int(m.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, fmt.Errorf("another process uses it: %w", err)
 	}
 	s, err := m.load(trust)
 	if err != nil {

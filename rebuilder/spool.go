@@ -13,6 +13,7 @@ import (
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/internal/durable"
 	"github.com/reprosign/reprosign/rebuilder/backend"
 )
 
@@ -71,12 +72,12 @@ func OpenSpool(dir string) (*Spool, error) {
 	if err := makePrivate(dir); err != nil {
 		return nil, fmt.Errorf("opening spool: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, fileMode)
+	lock, err := durable.OpenAppend(filepath.Join(dir, "lock"), fileMode)
+	if errors.Is(err, durable.ErrInUse) {
+		return nil, fmt.Errorf("opening spool %s: %w; give each agent its own", dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening spool: %w", err)
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("spool %s is in use by another agent: %w; give each agent its own", dir, err), lock.Close())
 	}
 	s := &Spool{dir: dir, lock: lock, pending: map[attest.Digest]pending{}, messages: map[attest.Digest]attest.Digest{}, unheard: map[attest.Digest]bool{}, lacking: map[attest.Digest]attest.Digest{}}
 	if err := errors.Join(s.removeHalves(), s.each(s.load)); err != nil {

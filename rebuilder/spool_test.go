@@ -83,7 +83,7 @@ func TestASpoolServesOneAgentAtATime(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s := open(t, dir)
 	_, err := rebuilder.OpenSpool(dir)
-	if err == nil || !strings.Contains(err.Error(), "in use by another agent") || !strings.Contains(err.Error(), dir) {
+	if err == nil || !strings.Contains(err.Error(), "in use by another process") || !strings.Contains(err.Error(), dir) {
 		t.Errorf("second agent: %v", err)
 	}
 	if err := s.Close(); err != nil {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/translog"
@@ -70,12 +69,9 @@ func openMemory(dir string, key attest.VerifierKey) (*memory, error) {
 	if got := string(bytes.TrimSuffix(owner, []byte("\n"))); got != key.String() {
 		return nil, fmt.Errorf("opening the witness's memory: %s belongs to key %.200s, not to %v", dir, got, key)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, fileMode)
+	lock, err := durable.OpenAppend(filepath.Join(dir, lockFile), fileMode)
 	if err != nil {
-		return nil, fmt.Errorf("opening the witness's memory: %w", err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the witness's memory: %s is in use by another process: %w", dir, err), lock.Close())
+		return nil, fmt.Errorf("opening the witness's memory %s: %w", dir, err)
 	}
 	m := &memory{dir: dir, key: key, lock: lock}
 	list, err := os.ReadFile(m.listPath())

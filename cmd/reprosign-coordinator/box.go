@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/reprosign/reprosign/coordinator/store"
 	"github.com/reprosign/reprosign/internal/box"
 	"github.com/reprosign/reprosign/internal/bus"
+	"github.com/reprosign/reprosign/internal/durable"
 )
 
 // databaseName is the database of a single box.
@@ -156,11 +156,7 @@ func (b *single) admit(ctx context.Context, p *policy.Version) error {
 // writeSetting writes a connection setting for the other processes of the box,
 // complete or not at all.
 func writeSetting(state, name, value string) error {
-	path := filepath.Join(state, name)
-	if err := os.WriteFile(path+".new", []byte(value+"\n"), 0o600); err != nil {
-		return fmt.Errorf("writing connection settings: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := durable.Replace(filepath.Join(state, name), []byte(value+"\n"), 0o600); err != nil {
 		return fmt.Errorf("writing connection settings: %w", err)
 	}
 	return nil
