@@ -95,6 +95,7 @@ func (v *verifier) verdict() (string, error) {
 // chain holds it, else by the release's. The log may have got another origin
 // since; the tree went on, so they are proven in it as it is now.
 func (v *verifier) earlierDecisions() (string, error) {
+	older := ""
 	for i, s := range v.bundle.Earlier {
 		if s.Envelope == nil {
 			return "", malformed("no envelope of a decision")
@@ -120,12 +121,16 @@ func (v *verifier) earlierDecisions() (string, error) {
 		if i > 0 && v.earlier[i-1].index >= proof.Index {
 			return "", malformed("earlier decision at entry %d is out of order or there twice", proof.Index)
 		}
+		if p.Serial < v.pinned.Serial {
+			older += fmt.Sprintf("; entry %d was decided under policy %d, older than the pinned policy %d", proof.Index, p.Serial, v.pinned.Serial)
+		}
+		v.report.Insecure = v.report.Insecure || p.Insecure
 		v.earlier = append(v.earlier, decided{Decision: d, digest: s.Envelope.Digest(), index: proof.Index, origin: p.Log.Origin})
 	}
 	if len(v.earlier) == 0 {
 		return "none needed", nil
 	}
-	return fmt.Sprintf("%d in the log, before this one", len(v.earlier)), nil
+	return fmt.Sprintf("%d in the log, before this one%s", len(v.earlier), older), nil
 }
 
 // agreedOn reports whether d decided about the bytes of a, under any name.

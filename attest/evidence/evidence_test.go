@@ -274,7 +274,7 @@ func TestChainLeadsFromThePinnedPolicy(t *testing.T) {
 	}
 	later := next
 	later.Serial, later.Previous = 3, secondPolicy.Digest()
-	if _, err := evidence.Verify(b, evidence.Trust{Policy: w.Seal(t, later)}); err == nil || !strings.Contains(err.Error(), "older than the pinned") {
+	if _, err := evidence.Verify(b, evidence.Trust{Policy: w.Seal(t, later)}); !errors.Is(err, evidence.ErrNotVerified) || !errors.Is(err, policy.ErrStale) {
 		t.Errorf("later policy pinned: %v", err)
 	}
 }

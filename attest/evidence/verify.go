@@ -83,9 +83,10 @@ type verifier struct {
 	// orTooLate lets a decision without signatures pass that the witnesses saw too late.
 	orTooLate bool
 
-	chain *policy.Chain
-	suite *policy.Suite
-	c     policy.Case // as it grows
+	pinned *policy.Version
+	chain  *policy.Chain
+	suite  *policy.Suite
+	c      policy.Case // as it grows
 
 	witnesses policy.Witnesses // that count
 
@@ -103,7 +104,7 @@ func (v *verifier) pin() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	v.chain = chain
+	v.pinned, v.chain = chain.Newest(), chain
 	whose := ""
 	if v.witnesses = v.trust.Witnesses; !v.witnesses.IsZero() {
 		whose = fmt.Sprintf("; %d of the verifier's own %d witnesses must have seen the log", v.witnesses.Quorum, len(v.witnesses.Keys))
@@ -113,15 +114,15 @@ func (v *verifier) pin() (string, error) {
 	return fmt.Sprintf("policy %d is pinned and signed by its admins%s", chain.Newest().Serial, whose), nil
 }
 
-// extend walks from the pinned policy to the release's. Older policies in the
-// bundle than the pinned one prove nothing to this verifier and are passed over.
+// extend walks from the pinned policy to the release's, and back to those before it.
 func (v *verifier) extend() (string, error) {
 	claimed, err := attest.ParseOpening(v.bundle.Opening.Payload)
 	if err != nil {
 		return "", err
 	}
-	pinned := v.chain.Newest()
+	pinned := v.pinned
 	var before uint64
+	var older []*attest.Envelope
 	for _, e := range v.bundle.Policies {
 		p, err := policy.Parse(e.Payload)
 		if err != nil {
@@ -132,6 +133,7 @@ func (v *verifier) extend() (string, error) {
 		}
 		before = p.Serial
 		if p.Serial < pinned.Serial {
+			older = append(older, e)
 			continue
 		}
 		if err := v.chain.Add(e); err != nil {
@@ -143,9 +145,9 @@ func (v *verifier) extend() (string, error) {
 	}
 	version, known := v.chain.ByDigest(claimed.Policy)
 	if !known {
-		return "", fmt.Errorf("the release was opened under policy %d, which is older than the pinned policy %d; pin the older one to verify it",
-			claimed.PolicySerial, pinned.Serial)
+		return "", fmt.Errorf("%w: the release was opened under policy %d, pinned is policy %d", policy.ErrStale, claimed.PolicySerial, pinned.Serial)
 	}
+	v.precede(older)
 	v.c.Policy, v.report.Policy, v.report.Origin = version, version, version.Log.Origin
 	if v.asSigner {
 		v.witnesses = version.Witnesses
@@ -159,6 +161,19 @@ func (v *verifier) extend() (string, error) {
 		return "the pinned policy is the release's own", nil
 	}
 	return fmt.Sprintf("leads from policy %d to policy %d, each step signed by the admins before and after it", pinned.Serial, version.Serial), nil
+}
+
+// precede goes back from the pinned policy, as far as each names the one before it by
+// digest. What is left proves nothing to this verifier and is passed over. The
+// release's own policy was found before: whoever pins a policy has given up the
+// keys that it no longer lists, and they open no release. They may only explain
+// when and why a signature was made that serves a release of today.
+func (v *verifier) precede(older []*attest.Envelope) {
+	for _, e := range slices.Backward(older) {
+		if v.chain.Precede(e) != nil {
+			return
+		}
+	}
 }
 
 func (v *verifier) request() (string, error) {

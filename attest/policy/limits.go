@@ -42,6 +42,9 @@ const (
 	LongestCheckpointAge = 7 * 24 * time.Hour
 	// MaxRetries bounds the attempts after the first.
 	MaxRetries = attest.MaxAttempts - 1
+	// maxUnbroken bounds how far back a bundle's policies leave none out, in policies.
+	// Even of the largest policies they leave room for the rest of the bundle.
+	maxUnbroken = 64
 	// Grace is how long after its deadline a release whose quorum is complete
 	// may still be decided.
 	Grace = 10 * time.Minute

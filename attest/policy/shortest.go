@@ -11,6 +11,10 @@ import (
 // lie between, oldest first. Of the others it leaves out as many as it can, so
 // that whoever pinned any of the known policies gets from his to target by those
 // that are left (see [Chain.Add]). It is nil if target is not known.
+//
+// From the oldest of also on it leaves out none, so that whoever pinned a newer one
+// gets back to it by the digests that they name (see [Chain.Precede]); unless it is
+// more than 64 policies away from target: then it leaves out those between as well.
 func (c *Chain) To(target attest.Digest, also ...attest.Digest) []*attest.Envelope {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -22,6 +26,9 @@ func (c *Chain) To(target attest.Digest, also ...attest.Digest) []*attest.Envelo
 	// before[i] the last of them but policy i itself.
 	kept, before := make([]int, last+1), make([]int, last+1)
 	fixed := 0 // the newest policy so far that cannot be left out
+	wanted := func(v *Version) bool { return slices.Contains(also, v.Digest) }
+	oldest := slices.IndexFunc(c.versions[:last+1], wanted)
+	unbroken := oldest >= 0 && last-oldest <= maxUnbroken
 	for i := 1; i <= last; i++ {
 		before[i] = i - 1
 		for j := i - 1; j >= fixed && c.signedUnder(j, i); j-- {
@@ -30,7 +37,7 @@ func (c *Chain) To(target attest.Digest, also ...attest.Digest) []*attest.Envelo
 			}
 		}
 		kept[i] = kept[before[i]] + 1
-		if slices.Contains(also, c.versions[i].Digest) {
+		if wanted(c.versions[i]) || unbroken && i >= oldest {
 			fixed = i
 		}
 	}

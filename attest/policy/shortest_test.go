@@ -128,13 +128,16 @@ func bundleShortest(t *testing.T, most int) {
 		if !slices.Contains(got, all[0]) || !slices.Contains(got, all[last]) || !slices.Contains(got, also) {
 			t.Fatalf("first, last or another wanted is missing among %d of %d", len(got), len(all))
 		}
+		if tail := all[slices.Index(all, also):]; !slices.Equal(got[max(0, len(got)-len(tail)):], tail) {
+			t.Fatalf("the policies since the other one wanted are broken")
+		}
 		if !leads(all, got) {
 			t.Fatalf("%d of %d policies do not lead everybody to the last", len(got), len(all))
 		}
 		for choice := range 1 << len(all) {
 			var fewer []int
-			for i, e := range all {
-				if choice>>i&1 == 1 || i == 0 || i == last || e == also {
+			for i := range all {
+				if choice>>i&1 == 1 || i == 0 || i >= slices.Index(all, also) {
 					fewer = append(fewer, i)
 				}
 			}
@@ -149,21 +152,35 @@ func TestPoliciesOfTheSameAdminsAreAllSkipped(t *testing.T) {
 	t.Parallel()
 	one, c := first(t)
 	chain := []*attest.Envelope{one}
-	for range 20 {
+	for range 80 {
 		e := sign(t, after(chain[len(chain)-1], nil), "ann", "cem")
 		if err := c.Add(e); err != nil {
 			t.Fatal(err)
 		}
 		chain = append(chain, e)
 	}
-	for also, want := range map[int][]uint64{0: {1, 21}, 20: {1, 21}, 7: {1, 8, 21}} {
+	kept := func(also ...attest.Digest) string {
 		var got []uint64
-		for _, e := range c.To(chain[20].Digest(), chain[also].Digest(), digest("unknown")) {
+		for _, e := range c.To(chain[80].Digest(), also...) {
 			got = append(got, must(policy.Parse(e.Payload)).Serial)
 		}
-		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("with policy %d: kept %v, want %v", also+1, got, want)
+		return fmt.Sprint(got)
+	}
+	for _, test := range []struct {
+		got, want string
+	}{
+		{kept(), "[1 81]"},
+		{kept(digest("unknown"), chain[80].Digest()), "[1 81]"},
+		{kept(chain[78].Digest()), "[1 79 80 81]"},
+		{kept(chain[80].Digest(), chain[77].Digest(), chain[79].Digest()), "[1 78 79 80 81]"},
+		{kept(chain[15].Digest()), "[1 16 81]"}, // too many to keep all
+	} {
+		if test.got != test.want {
+			t.Errorf("kept %v, want %v", test.got, test.want)
 		}
+	}
+	if got := c.To(chain[80].Digest(), chain[16].Digest()); len(got) != 66 {
+		t.Errorf("%d policies kept, want the first and the last 65", len(got))
 	}
 	if got := c.To(digest("unknown")); got != nil {
 		t.Errorf("%d policies lead to an unknown one", len(got))

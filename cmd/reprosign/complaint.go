@@ -19,7 +19,8 @@ func (a *app) evidenceComplaintCommand() *cobra.Command {
 		Short: "Judge a rebuilder's complaint about a decision",
 		Long: `Judge a rebuilder's complaint that a decision leaves out a statement of its, although the coordinator had
 signed that it is counted. The complaint is a file as an agent keeps it in its spool, with receipt and
-statement; the bundle is the release's evidence, and is verified first, all but the files.
+statement; the bundle is the release's evidence, and is verified first, all but the files. It may be that of
+a decision which the log's witnesses saw too late, as long as nothing is signed on it.
 
 A justified complaint shows that a counted statement was missing where the decision was made. It does
 not show whose fault that was, nor that the decision would have been another one.`,
@@ -34,7 +35,7 @@ not show whose fault that was, nor that the decision would have been another one
 			if err != nil {
 				return err
 			}
-			report, err := evidence.Verify(b, trust)
+			report, err := evidence.Reevaluate(b, trust)
 			if err != nil {
 				return err
 			}
@@ -62,6 +63,9 @@ func (a *app) printComplaint(c attest.Complaint, statement *attest.Envelope, rep
 	s, err := attest.ParseRebuild(statement.Payload)
 	if err != nil {
 		return err
+	}
+	if report.TooLate != nil {
+		a.printStep("note", "nothing may be signed on this decision: "+report.TooLate.Error())
 	}
 	a.print("justified: the decision on release %s leaves out a statement of %s that was counted", c.Release.Short(), c.Rebuilder)
 	switch {

@@ -101,10 +101,11 @@ func (w *world) write(t testing.TB, dir string) {
 	data, err = late.Encode()
 	put("seen-late.evidence.json", data, err)
 	// A decision that leaves out a counted vote, and complaints about it and another.
-	hidden := evidencetest.New(t, evidencetest.Options{Votes: func(tb testing.TB, r *evidencetest.Release) []*attest.Envelope {
+	twoOfThree := func(tb testing.TB, r *evidencetest.Release) []*attest.Envelope {
 		tb.Helper()
 		return []*attest.Envelope{r.Vote(tb, r.World.Rebuilders[0], r.Artifacts), r.Vote(tb, r.World.Rebuilders[1], r.Artifacts)}
-	}}).Release(t, 1)
+	}
+	hidden := evidencetest.New(t, evidencetest.Options{Votes: twoOfThree}).Release(t, 1)
 	data, err = hidden.Bundle(t).Encode()
 	put("hidden.evidence.json", data, err)
 	putEnvelope("hidden-trust.json", hidden.World.Envelope)
@@ -117,6 +118,17 @@ func (w *world) write(t testing.TB, dir string) {
 		data, err = attest.MarshalCanonical(q)
 		put(name+".json", data, err)
 	}
+	// The same where the witnesses saw the decision too late.
+	tooLate := evidencetest.New(t, evidencetest.Options{Witnesses: 3, Votes: twoOfThree}).Release(t, 1)
+	tooLate.SeeLate(t)
+	data, err = tooLate.UnsignedBundle(t).Encode()
+	put("late.evidence.json", data, err)
+	putEnvelope("late-trust.json", tooLate.World.Envelope)
+	lost := bus.ComplainRequest{Statement: tooLate.Vote(t, tooLate.World.Rebuilders[2], tooLate.Artifacts)}
+	lost.Complaint, lost.Receipt = tooLate.Complain(t, tooLate.World.Rebuilders[2], lost.Statement)
+	data, err = attest.MarshalCanonical(lost)
+	put("late-complaint.json", data, err)
+
 	q := bus.ComplainRequest{Statement: w.first.Votes[2]}
 	q.Complaint, q.Receipt = w.first.Complain(t, w.Rebuilders[2], q.Statement)
 	data, err = attest.MarshalCanonical(q)
@@ -160,9 +172,10 @@ func (w *world) write(t testing.TB, dir string) {
 	yaml, err := w.Policy.YAML()
 	put("policy.yaml", yaml, err)
 
-	// The next policy: carol comes, bob goes.
 	next := w.Policy
 	next.Serial, next.Previous = 2, w.Envelope.Digest()
+	putEnvelope("newer-trust.json", w.Seal(t, next))
+	// The next policy: carol comes, bob goes.
 	carol, err := attest.NewVerifierKey("carol", evidencetest.Ed25519("carol").Public())
 	if err != nil {
 		t.Fatal(err)

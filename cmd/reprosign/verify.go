@@ -14,6 +14,7 @@ import (
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence"
 	"github.com/reprosign/reprosign/attest/openpgp"
+	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/attest/translog"
 )
 
@@ -121,6 +122,9 @@ func (a *app) verify(v verification, trust evidence.Trust) error {
 	}
 	if errors.Is(err, translog.ErrNotWitnessed) {
 		return hinted(err, "do not use the file; if the log's witnesses were replaced since you got your trust file, ask the admins for the new one")
+	}
+	if errors.Is(err, policy.ErrStale) {
+		return hinted(err, "do not use the file, unless you mean to believe the keys of that older policy, also those that were replaced since: then verify with the trust file of that time")
 	}
 	if errors.Is(err, evidence.ErrUnsigned) {
 		return hinted(err, "do not use the file; if its release is signed by now, fetch the evidence again")

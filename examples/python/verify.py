@@ -70,13 +70,16 @@ class Evidence:
         self.steps.append((what, detail))
 
     def chain(self):
-        """Policy chain: from the pinned policy to the one that the opening names."""
+        """Policy chain: from the pinned policy to the one that the opening names, and back."""
         opening = read_opening(self.opening_envelope)
         known, newest, serial, last = {self.pinned.digest: self.pinned}, self.pinned, 0, None
+        older = []
         for value in self.b["policies"]:
             p = last = Policy(Envelope(value, "policy"))
             need(p.serial > serial, f"policy {p.serial} does not stand in order")
             serial = p.serial
+            if p.serial < self.pinned.serial:
+                older.append(p)
             if p.serial < self.pinned.serial or p.digest in known:
                 continue
             need(p.serial > newest.serial, f"two policies with serial {p.serial}")
@@ -87,6 +90,12 @@ class Evidence:
         need(last.digest == opening["policy"], "the chain does not end with the policy of the opening")
         need(last.digest in known, "the release was opened under an older policy than the pinned one")
         self.known, self.policy = known, known[last.digest]
+        self.older, oldest = {}, self.pinned  # what each names as the one before it
+        for p in reversed(older):
+            if p.digest != oldest.previous:
+                break
+            self.older[p.digest] = oldest = p
+        self.insecure = any(p.insecure for p in known.values())
         self.step("policy chain", f"leads to policy {self.policy.serial}")
 
     def statements(self):
@@ -166,9 +175,13 @@ class Evidence:
         for value in b["earlier"]:
             need(isinstance(value, dict), "earlier decision: no object")
             claimed = read_decision(Envelope(value.get("dsseEnvelope"), "earlier decision"))
-            e = Decision(value, self.known.get(claimed["policy"], p), p.log, self.witnesses)
+            own = {**self.older, **self.known}.get(claimed["policy"], p)
+            e = Decision(value, own, p.log, self.witnesses)
+            self.insecure |= own.insecure
             need(e.index < self.decision.index and (not self.earlier or self.earlier[-1].index < e.index), "earlier decision out of order")
             self.earlier.append(e)
+            if own.serial < self.pinned.serial:
+                self.step("earlier decision", f"entry {e.index}, under policy {own.serial}, older than the pinned policy {self.pinned.serial}")
 
     def certificates(self):
         b = self.b
@@ -211,7 +224,7 @@ class Evidence:
         found = []
         if self.unwitnessed:
             found.append("unwitnessed: no witnesses of two other operators than the log's own vouch for log and time")
-        if any(p.insecure for p in self.known.values()):
+        if self.insecure:
             found.append("insecure policy: it relaxes the rules that others rely on")
         if not self.decision.value["blind"]:
             found.append("not blind: the artifacts were public before the votes")

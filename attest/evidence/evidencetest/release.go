@@ -175,7 +175,7 @@ func (r *Release) Sign(tb testing.TB, holder string, certificate *openpgp.Certif
 		var err error
 		signatures[i], err = openpgp.SignState(certificate, Ed25519("openpgp "+holder), r.States[i], uint64(a.Size), a.SHA512, openpgp.Options{
 			Created:   r.decided.Decided.Time(),
-			Notations: evidence.Notations(Origin, r.Decision.Digest(), r.decided.Ground, a.SHA512),
+			Notations: evidence.Notations(r.World.Policy.Log.Origin, r.Decision.Digest(), r.decided.Ground, a.SHA512),
 		})
 		if err != nil {
 			tb.Fatal(err)

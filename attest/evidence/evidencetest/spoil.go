@@ -14,7 +14,10 @@ import (
 type Spoil struct {
 	Name  string
 	World Options // it takes place in
-	// Trust is what the verifier believes; nil means the world's own policy.
+	// Sound makes the bundle that is spoiled; nil means the release's own.
+	Sound func(tb testing.TB, w *World) *evidence.Bundle
+	// Trust is what the verifier believes when the bundle was made; nil means the
+	// world's first policy.
 	Trust func(tb testing.TB, w *World) evidence.Trust
 	Spoil func(tb testing.TB, r *Release, b *evidence.Bundle)
 	Step  string // of the verification that must refuse it
@@ -23,7 +26,7 @@ type Spoil struct {
 
 // Spoils returns everything that a verifier must refuse, whoever wrote it.
 func Spoils() []Spoil {
-	return slices.Concat(spoiledStatements(), spoiledLog(), spoiledWitnesses(), spoiledSignatures())
+	return slices.Concat(spoiledStatements(), spoiledLog(), spoiledWitnesses(), spoiledSignatures(), spoiledSuccessions())
 }
 
 // Make returns the spoiled bundle, the same before, and the trust that both are
@@ -37,14 +40,34 @@ func (s Spoil) Make(tb testing.TB) (sound, spoiled *evidence.Bundle, trust evide
 	m := once("spoil "+s.Name, func() result {
 		r := New(tb, s.World).Release(tb, 1)
 		trust := evidence.Trust{Policy: r.World.Envelope}
+		var sound *evidence.Bundle
+		if s.Sound != nil {
+			sound = s.Sound(tb, r.World)
+		} else {
+			sound = r.Bundle(tb)
+		}
 		if s.Trust != nil {
 			trust = s.Trust(tb, r.World)
 		}
-		sound, spoiled := r.Bundle(tb), r.Bundle(tb)
+		spoiled := again(tb, sound)
 		s.Spoil(tb, r, spoiled)
 		return result{sound, spoiled, trust}
 	})
 	return m.sound, m.spoiled, m.trust
+}
+
+// again reads a bundle from its bytes, and so shares nothing with it.
+func again(tb testing.TB, b *evidence.Bundle) *evidence.Bundle {
+	tb.Helper()
+	data, err := b.Encode()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b, err = evidence.Parse(data)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
 }
 
 func sortVotes(b *evidence.Bundle) {
