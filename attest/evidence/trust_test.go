@@ -3,6 +3,7 @@ package evidence_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,6 +127,44 @@ func TestBundleIsBuiltWithTheWitnessesOfItsPolicy(t *testing.T) {
 	parts.Decision.Proof = w.Log.Prove(t, r.DecisionIndex)
 	if _, err := evidence.Build(parts); !errors.Is(err, translog.ErrNotWitnessed) {
 		t.Errorf("built with the witnesses of an older policy: %v", err)
+	}
+}
+
+// Who pinned a newer policy is told that a signature is from before it, and what
+// that older policy says of itself.
+func TestReportNamesTheOlderPolicyOfASignature(t *testing.T) {
+	t.Parallel()
+	w := evidencetest.New(t, evidencetest.Options{Change: func(p *policy.Policy) { p.Insecure = true }})
+	first, before := w.Release(t, 1), w.Envelope
+	next := w.Policy
+	next.Serial, next.Previous, next.Insecure = 2, before.Digest(), false
+	w.Use(t, w.Seal(t, next))
+	second := w.Release(t, 2)
+	young := second.Parts()
+	young.Policies = []*attest.Envelope{before, w.Envelope}
+	second.Signatures = first.Signatures
+	reused := second.Parts()
+	reused.Policies = young.Policies
+	reused.Earlier = []evidence.Logged{{Envelope: first.Decision, Proof: first.DecisionProof}}
+	for _, c := range []struct {
+		parts    evidence.Parts
+		detail   string
+		insecure bool
+	}{
+		{young, "none needed", false},
+		{reused, "1 in the log, before this one; entry 1 was decided under policy 1, older than the pinned policy 2", true},
+	} {
+		b, err := evidence.Build(c.parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := evidence.Verify(b, evidence.Trust{Policy: w.Envelope})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(report.Steps, evidence.Step{What: "earlier decisions", Detail: c.detail}) || report.Insecure != c.insecure {
+			t.Errorf("insecure %t, want %t; steps %q, want %q", report.Insecure, c.insecure, report.Steps, c.detail)
+		}
 	}
 }
 

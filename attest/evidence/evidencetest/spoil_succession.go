@@ -35,30 +35,20 @@ func spoiledSuccessions() []Spoil {
 			Step: "signatures", Why: "name no decision", Spoil: func(_ testing.TB, _ *Release, b *evidence.Bundle) {
 				b.Policies = slices.Delete(b.Policies, 1, 2)
 			}},
-		// Enough admins of then may do anything later; what they did then stands.
-		{Name: "earlier decision under a second policy 1 with another signer", World: seen, Sound: moved, Trust: newest,
-			Step: "earlier decisions", Why: "signature does not verify", Spoil: func(tb testing.TB, r *Release, b *evidence.Bundle) {
-				w, key := r.World, P256Key(tb, "mallory", "signer")
-				p, err := policy.Parse(b.Policies[0].Payload)
-				if err != nil {
-					tb.Fatal(err)
-				}
-				p.Signers = []policy.Party{{Key: key.VerifierKey, NATS: NATSUser("signer")}}
-				b.Policies[0] = w.Seal(tb, p)
-				d, err := attest.ParseDecision(b.Earlier[0].Envelope.Payload)
-				if err != nil {
-					tb.Fatal(err)
-				}
-				d.Policy = b.Policies[0].Digest()
-				forge(tb, r, b, key, d)
-			}},
+		rivalPolicy(),
 		{Name: "earlier decision by a signer whom its older policy does not list", World: seen, Sound: reused(endLog), Trust: newest,
 			Step: "earlier decisions", Why: "signature does not verify", Spoil: func(tb testing.TB, r *Release, b *evidence.Bundle) {
 				d, err := attest.ParseDecision(b.Earlier[0].Envelope.Payload)
 				if err != nil {
 					tb.Fatal(err)
 				}
-				forge(tb, r, b, P256Key(tb, "mallory", "signer"), d)
+				w, key := r.World, P256Key(tb, "mallory", "signer")
+				e := seal(tb, key, d)
+				index := w.Log.Append(tb, e, key.VerifierKey)
+				b.Earlier[0], err = evidence.NewSigstore(e, key.VerifierKey, w.Log.Key.VerifierKey, w.Log.Prove(tb, index))
+				if err != nil {
+					tb.Fatal(err)
+				}
 			}},
 		{Name: "earlier decision under the checkpoint of a log that has ended", World: seen, Sound: moved, Trust: newest,
 			Step: "earlier decisions", Why: "signature does not verify", Spoil: func(tb testing.TB, r *Release, b *evidence.Bundle) {
@@ -75,14 +65,40 @@ func spoiledSuccessions() []Spoil {
 	}
 }
 
-// forge logs a decision and puts it into the bundle as the earlier one.
-func forge(tb testing.TB, r *Release, b *evidence.Bundle, key attest.SigningKey, d attest.Decision) {
-	tb.Helper()
-	e := seal(tb, key, d)
-	index := r.World.Log.Append(tb, e, key.VerifierKey)
-	var err error
-	b.Earlier[0], err = evidence.NewSigstore(e, key.VerifierKey, r.World.Log.Key.VerifierKey, r.World.Log.Prove(tb, index))
-	if err != nil {
-		tb.Fatal(err)
+// rivalPolicy is about a second policy 1 with another signer. Enough admins of
+// then may sign it at any time; what the pinned policy came from stands.
+func rivalPolicy() Spoil {
+	key := func(tb testing.TB) attest.SigningKey {
+		tb.Helper()
+		return P256Key(tb, "mallory", "signer")
+	}
+	var rival *attest.Envelope
+	var forged Release
+	return Spoil{
+		Name: "earlier decision under a second policy 1 with another signer", World: Options{Witnesses: 3}, Trust: newest,
+		Step: "earlier decisions", Why: "signature does not verify",
+		Sound: func(tb testing.TB, w *World) *evidence.Bundle {
+			p := w.Policy
+			p.Signers = []policy.Party{{Key: key(tb).VerifierKey, NATS: NATSUser("signer")}}
+			rival = w.Seal(tb, p)
+			forged = *w.Release(tb, 2)
+			d := forged.Decided()
+			d.Policy = rival.Digest()
+			forged.Log(tb, key(tb), d)
+			forged.Signatures = forged.Sign(tb, Suite, w.Certificate)
+			return reused(renew, endLog)(tb, w)
+		},
+		Spoil: func(tb testing.TB, r *Release, b *evidence.Bundle) {
+			b.Policies[0] = rival
+			log := r.World.Log
+			var err error
+			b.Earlier[0], err = evidence.NewSigstore(forged.Decision, key(tb).VerifierKey, log.Key.VerifierKey, log.Prove(tb, forged.DecisionIndex))
+			if err != nil {
+				tb.Fatal(err)
+			}
+			for i := range b.Signatures {
+				b.Signatures[i].Signature = forged.Signatures[i]
+			}
+		},
 	}
 }
