@@ -110,10 +110,6 @@ func open(ctx context.Context, dsn string, s settings) (*pgxpool.Pool, error) {
 			params[way] = "off"
 		}
 		params["plan_cache_mode"] = "force_generic_plan" // there is one plan, whatever the keys
-	} else {
-		// A plan that was made when a table was small would be kept for as long as
-		// the connection lasts.
-		params["plan_cache_mode"] = "force_custom_plan"
 	}
 	if s.readOnly {
 		params["default_transaction_read_only"] = "on"
