@@ -56,8 +56,15 @@ func TestCanonicalFormIsTheSameWithAndWithoutTheShortcut(t *testing.T) {
 
 func TestWhatThereIsMuchOfTakesTheShortcut(t *testing.T) {
 	for _, v := range []any{
-		&statement[rebuildPredicate]{}, statement[rebuildPredicate]{}, &Envelope{}, Artifacts{}, &Artifacts{},
-		statement[openingPredicate]{}, statement[decisionPredicate]{}, statement[signaturesPredicate]{}, statement[requestPredicate]{},
+		&statement[rebuildPredicate]{},
+		statement[rebuildPredicate]{},
+		&Envelope{},
+		Artifacts{},
+		&Artifacts{},
+		statement[openingPredicate]{},
+		statement[decisionPredicate]{},
+		statement[signaturesPredicate]{},
+		statement[requestPredicate]{},
 	} {
 		if !encodesCanonically(reflect.TypeOf(v)) {
 			t.Errorf("%T: its members are not declared in canonical order", v)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/reprosign/reprosign/attest"
 )
 
@@ -18,16 +16,24 @@ const mostMade = 1 << 12
 // lost or came too late, or because a coordinator was restarted, is told the same
 // without the device: it counts what it makes, and the log explains each once.
 type made struct {
-	making singleflight.Group
-
 	mu         sync.Mutex
-	signatures map[string][]byte // by subject
-	oldest     []string          // subjects in a ring
+	signatures map[string]*making // by subject
+	oldest     []string           // subjects of what was made, in a ring
 	next       int
 }
 
+// making is a signature that is made, or was.
+type making struct {
+	done      chan struct{} // closed when the others are settled
+	signature []byte
+	err       error
+}
+
+// errUnfinished is what the others get of a making that panicked.
+var errUnfinished = errors.New("making a signature ended halfway")
+
 func newMade() *made {
-	return &made{signatures: map[string][]byte{}, oldest: make([]string, mostMade)}
+	return &made{signatures: map[string]*making{}, oldest: make([]string, mostMade)}
 }
 
 // subjectOf names a signature: what it says follows from certificate and decision.
@@ -39,40 +45,46 @@ func subjectOf(certificate string, sha512 attest.Digest512, decision attest.Dige
 // known. Who asks while it is being made waits for the same one.
 func (m *made) signature(ctx context.Context, subject string, make func() ([]byte, error)) ([]byte, error) {
 	for {
-		own := false
-		signature, err, _ := m.making.Do(subject, func() (any, error) {
-			own = true
-			if known, ok := m.known(subject); ok {
-				return known, nil
-			}
-			signature, err := make()
-			if err == nil {
-				m.note(subject, signature)
-			}
-			return signature, err
-		})
-		if err == nil {
-			return signature.([]byte), nil
+		s, own := m.join(subject)
+		if own {
+			defer m.settle(subject, s)
+			s.signature, s.err = make()
+			return s.signature, s.err
 		}
-		impatient := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-		if own || !impatient || ctx.Err() != nil {
-			return nil, err
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if !errors.Is(s.err, context.Canceled) && !errors.Is(s.err, context.DeadlineExceeded) {
+			return s.signature, s.err
 		}
 		// The patience of another ended, not ours.
 	}
 }
 
-func (m *made) known(subject string) ([]byte, bool) {
+// join returns the making of a subject, and whether it is the caller's to do.
+func (m *made) join(subject string) (s *making, own bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	signature, ok := m.signatures[subject]
-	return signature, ok
+	if s, known := m.signatures[subject]; known {
+		return s, false
+	}
+	s = &making{done: make(chan struct{}), err: errUnfinished}
+	m.signatures[subject] = s
+	return s, true
 }
 
-func (m *made) note(subject string, signature []byte) {
+// settle keeps what was made, in the place of the oldest, and forgets a failure.
+func (m *made) settle(subject string, s *making) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	close(s.done)
+	if s.err != nil {
+		delete(m.signatures, subject)
+		return
+	}
 	delete(m.signatures, m.oldest[m.next])
-	m.signatures[subject], m.oldest[m.next] = signature, subject
+	m.oldest[m.next] = subject
 	m.next = (m.next + 1) % mostMade
 }

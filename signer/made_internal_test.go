@@ -2,6 +2,7 @@ package signer
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -35,14 +36,42 @@ func TestTheImpatienceOfOneIsNotTheFailureOfAnother(t *testing.T) {
 func TestOldSignaturesMakeRoomForNewOnes(t *testing.T) {
 	m := newMade()
 	for i := range mostMade + 10 {
-		m.note(strconv.Itoa(i), []byte("signature"))
+		if _, err := m.signature(t.Context(), strconv.Itoa(i), func() ([]byte, error) { return []byte("signature"), nil }); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if len(m.signatures) != mostMade {
 		t.Errorf("%d signatures are remembered, at most %d should be", len(m.signatures), mostMade)
 	}
 	for i, want := range map[int]bool{9: false, 10: true, mostMade + 9: true} {
-		if _, known := m.known(strconv.Itoa(i)); known != want {
+		if _, known := m.signatures[strconv.Itoa(i)]; known != want {
 			t.Errorf("signature %d is known: %v", i, known)
 		}
 	}
+}
+
+func TestAMakingThatEndsHalfwayIsAFailureForTheOthersToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMade()
+		fall := make(chan struct{})
+		go func() {
+			defer func() { _ = recover() }()
+			_, _ = m.signature(t.Context(), "subject", func() ([]byte, error) {
+				<-fall
+				panic("device")
+			})
+		}()
+		synctest.Wait()
+		go func() {
+			if _, err := m.signature(t.Context(), "subject", nil); !errors.Is(err, errUnfinished) {
+				t.Errorf("%v, want %v", err, errUnfinished)
+			}
+		}()
+		synctest.Wait()
+		close(fall)
+		synctest.Wait()
+		if len(m.signatures) != 0 {
+			t.Error("what was never made is remembered")
+		}
+	})
 }

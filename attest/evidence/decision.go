@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -95,7 +96,7 @@ func (v *verifier) verdict() (string, error) {
 // chain holds it, else by the release's. The log may have got another origin
 // since; the tree went on, so they are proven in it as it is now.
 func (v *verifier) earlierDecisions() (string, error) {
-	older := ""
+	var older strings.Builder
 	for i, s := range v.bundle.Earlier {
 		if s.Envelope == nil {
 			return "", malformed("no envelope of a decision")
@@ -122,7 +123,7 @@ func (v *verifier) earlierDecisions() (string, error) {
 			return "", malformed("earlier decision at entry %d is out of order or there twice", proof.Index)
 		}
 		if p.Serial < v.pinned.Serial {
-			older += fmt.Sprintf("; entry %d was decided under policy %d, older than the pinned policy %d", proof.Index, p.Serial, v.pinned.Serial)
+			fmt.Fprintf(&older, "; entry %d was decided under policy %d, older than the pinned policy %d", proof.Index, p.Serial, v.pinned.Serial)
 		}
 		v.report.Insecure = v.report.Insecure || p.Insecure
 		v.earlier = append(v.earlier, decided{Decision: d, digest: s.Envelope.Digest(), index: proof.Index, origin: p.Log.Origin})
@@ -130,7 +131,7 @@ func (v *verifier) earlierDecisions() (string, error) {
 	if len(v.earlier) == 0 {
 		return "none needed", nil
 	}
-	return fmt.Sprintf("%d in the log, before this one%s", len(v.earlier), older), nil
+	return fmt.Sprintf("%d in the log, before this one%s", len(v.earlier), older.String()), nil
 }
 
 // agreedOn reports whether d decided about the bytes of a, under any name.

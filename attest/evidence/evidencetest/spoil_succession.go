@@ -15,28 +15,37 @@ func spoiledSuccessions() []Spoil {
 	moved := reused(renew, endLog) // policies 1 to 3; the signatures are from under policy 1
 	return []Spoil{
 		// The keys of a policy that was replaced may have been stolen.
-		{Name: "release under an older policy than the pinned one", World: seen, Sound: succeeded(renew), Trust: newest,
+		{
+			Name: "release under an older policy than the pinned one", World: seen, Sound: succeeded(renew), Trust: newest,
 			Step: "policy chain", Why: "opened under policy 1, pinned is policy 2", Spoil: func(tb testing.TB, r *Release, b *evidence.Bundle) {
 				parts := r.Parts()
 				parts.Policies = b.Policies[:1]
 				*b = *build(tb, parts)
-			}},
-		{Name: "the same before the log had another origin", World: seen, Sound: succeeded(endLog), Trust: newest,
+			},
+		},
+		{
+			Name: "the same before the log had another origin", World: seen, Sound: succeeded(endLog), Trust: newest,
 			Step: "policy chain", Why: "opened under policy 1, pinned is policy 2", Spoil: func(tb testing.TB, r *Release, b *evidence.Bundle) {
 				parts := r.Parts()
 				parts.Policies = b.Policies[:1]
 				*b = *build(tb, parts)
-			}},
-		{Name: "earlier decision's policy left out", World: seen, Sound: moved, Trust: newest,
+			},
+		},
+		{
+			Name: "earlier decision's policy left out", World: seen, Sound: moved, Trust: newest,
 			Step: "signatures", Why: "name no decision", Spoil: func(_ testing.TB, _ *Release, b *evidence.Bundle) {
 				b.Policies = b.Policies[1:]
-			}},
-		{Name: "policy between the earlier decision's and the pinned one left out", World: seen, Sound: moved, Trust: newest,
+			},
+		},
+		{
+			Name: "policy between the earlier decision's and the pinned one left out", World: seen, Sound: moved, Trust: newest,
 			Step: "signatures", Why: "name no decision", Spoil: func(_ testing.TB, _ *Release, b *evidence.Bundle) {
 				b.Policies = slices.Delete(b.Policies, 1, 2)
-			}},
+			},
+		},
 		rivalPolicy(),
-		{Name: "earlier decision by a signer whom its older policy does not list", World: seen, Sound: reused(endLog), Trust: newest,
+		{
+			Name: "earlier decision by a signer whom its older policy does not list", World: seen, Sound: reused(endLog), Trust: newest,
 			Step: "earlier decisions", Why: "signature does not verify", Spoil: func(tb testing.TB, r *Release, b *evidence.Bundle) {
 				d, err := attest.ParseDecision(b.Earlier[0].Envelope.Payload)
 				if err != nil {
@@ -49,8 +58,10 @@ func spoiledSuccessions() []Spoil {
 				if err != nil {
 					tb.Fatal(err)
 				}
-			}},
-		{Name: "earlier decision under the checkpoint of a log that has ended", World: seen, Sound: moved, Trust: newest,
+			},
+		},
+		{
+			Name: "earlier decision under the checkpoint of a log that has ended", World: seen, Sound: moved, Trust: newest,
 			Step: "earlier decisions", Why: "signature does not verify", Spoil: func(tb testing.TB, r *Release, b *evidence.Bundle) {
 				ended := Ed25519Key(tb, "log", Origin)
 				earlier := b.Earlier[0]
@@ -61,7 +72,8 @@ func spoiledSuccessions() []Spoil {
 				if err != nil {
 					tb.Fatal(err)
 				}
-			}},
+			},
+		},
 	}
 }
 
