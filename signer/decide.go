@@ -54,7 +54,11 @@ func (s *Signer) answerCase(ctx context.Context, c bus.DecideCase, log *recollec
 	if ctx.Err() != nil {
 		return bus.DecideResult{Error: answer(refusal(bus.KindUnavailable, "signer is stopping"))}
 	}
-	decision, err := s.decide(c, log)
+	var decision *attest.Envelope
+	err := s.guard(ctx, func() (err error) {
+		decision, err = s.decide(c, log)
+		return err
+	})
 	if err != nil {
 		e := answer(err)
 		s.metrics.refused.WithLabelValues("decide", string(e.Kind)).Inc()

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/internal/bus"
 )
 
 // mostMade bounds the signatures that are remembered; with RSA-4096 they take
@@ -30,7 +31,7 @@ type making struct {
 }
 
 // errUnfinished is what the others get of a making that panicked.
-var errUnfinished = errors.New("making a signature ended halfway")
+var errUnfinished = refusal(bus.KindInternal, "making a signature ended halfway")
 
 func newMade() *made {
 	return &made{signatures: map[string]*making{}, oldest: make([]string, mostMade)}
@@ -54,7 +55,7 @@ func (m *made) signature(ctx context.Context, subject string, make func() ([]byt
 		select {
 		case <-s.done:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, refusal(bus.KindUnavailable, "waiting for the same signature, which another request is having made: %w", ctx.Err())
 		}
 		if !errors.Is(s.err, context.Canceled) && !errors.Is(s.err, context.DeadlineExceeded) {
 			return s.signature, s.err

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
+
+	"github.com/reprosign/reprosign/internal/bus"
 )
 
 func TestTheImpatienceOfOneIsNotTheFailureOfAnother(t *testing.T) {
@@ -31,6 +33,26 @@ func TestTheImpatienceOfOneIsNotTheFailureOfAnother(t *testing.T) {
 		leave()
 		synctest.Wait()
 	})
+}
+
+func TestWhoIsTiredOfWaitingMayAskAgain(t *testing.T) {
+	m := newMade()
+	made := make(chan struct{})
+	defer close(made)
+	begun := make(chan struct{})
+	go func() {
+		_, _ = m.signature(context.WithoutCancel(t.Context()), "subject", func() ([]byte, error) {
+			close(begun)
+			<-made
+			return []byte("signature"), nil
+		})
+	}()
+	<-begun
+	hasty, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := m.signature(hasty, "subject", nil); answer(err).Kind != bus.KindUnavailable || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want unavailable", answer(err))
+	}
 }
 
 func TestOldSignaturesMakeRoomForNewOnes(t *testing.T) {

@@ -185,9 +185,11 @@ func (s *Signer) execute(ctx context.Context, w *warrant) ([][]byte, error) {
 	group.SetLimit(maxParallel)
 	for i, a := range w.artifacts {
 		group.Go(func() error {
-			var err error
 			subject := subjectOf(w.certificate.Certificate.Fingerprint(), a.SHA512, w.named[i].Statement)
-			signatures[i], err = s.made.signature(ctx, subject, func() ([]byte, error) { return s.ask(ctx, w, i) })
+			err := s.guard(ctx, func() (err error) {
+				signatures[i], err = s.made.signature(ctx, subject, func() ([]byte, error) { return s.ask(ctx, w, i) })
+				return err
+			})
 			if err != nil {
 				return fmt.Errorf("signing %s: %w", a.Name, err)
 			}

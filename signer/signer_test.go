@@ -60,6 +60,7 @@ type bench struct {
 	book    *promise.Book // of the signer
 	state   string        // the directory of the book
 	looked  func()        // called after each look of the signer's at the log, unless nil
+	now     func() time.Time // the clock of the signer
 }
 
 // watched is a ledger that says when it was looked at.
@@ -107,6 +108,7 @@ func newBench(t testing.TB, o evidencetest.Options) *bench {
 func newBenchAt(t testing.TB, o evidencetest.Options, attempt int) *bench {
 	t.Helper()
 	b := &bench{World: evidencetest.New(t, o), attempt: attempt, device: &device{private: evidencetest.Ed25519("openpgp " + evidencetest.Suite)}}
+	b.now = func() time.Time { return b.clock.Time() }
 	b.release = b.Release(t, attempt)
 	b.clock = b.release.Decided().Decided
 	// Published is the log up to the release's opening: the decision is to come.
@@ -148,7 +150,7 @@ func (b *bench) startSigner(t testing.TB, pinned *attest.Envelope) *signer.Signe
 	}
 	t.Cleanup(func() { _ = b.book.Close() })
 	s, err := signer.New(signer.Config{
-		Trust: trust, Ledger: watched{memory, b}, Promises: b.book, Key: b.Signer, Now: func() time.Time { return b.clock.Time() }, Log: quiet,
+		Trust: trust, Ledger: watched{memory, b}, Promises: b.book, Key: b.Signer, Now: func() time.Time { return b.now() }, Log: quiet,
 		Certificates: []signer.Certificate{{Certificate: b.Certificate, Key: b.device}},
 	})
 	if err != nil {
