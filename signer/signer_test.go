@@ -57,9 +57,9 @@ type bench struct {
 	device  *device
 	clock   attest.Time
 	signer  *signer.Signer
-	book    *promise.Book // of the signer
-	state   string        // the directory of the book
-	looked  func()        // called after each look of the signer's at the log, unless nil
+	book    *promise.Book    // of the signer
+	state   string           // the directory of the book
+	looked  func()           // called after each look of the signer's at the log, unless nil
 	now     func() time.Time // the clock of the signer
 }
 

@@ -226,28 +226,49 @@ func TestIndependentReaderAgreesOnEveryChangedValue(t *testing.T) {
 	}
 }
 
-// The same for evidence as a whole, where nothing is signed again: every fourth
-// change, as each is verified twice. Only the certificate's own signatures are
+// The same for evidence as a whole, where nothing is signed again: some of the
+// changes, as each is verified twice. Only the certificate's own signatures are
 // left to gpg.
 func TestIndependentVerifierAgreesOnChangedEvidence(t *testing.T) {
 	t.Parallel()
 	p := startPython(t)
 	r := evidencetest.New(t, evidencetest.Options{Witnesses: 3, Artifacts: 1}).Release(t, 1)
-	trust := evidence.Trust{Policy: r.World.Envelope}
-	q := question{What: "evidence", Trust: encodeTrust(t, trust)}
-	all := changes(t, encode(t, r.Bundle(t)))
-	const stride = 4
-	for i := 0; i < len(all); i += stride {
-		b, want := evidence.Parse(all[i])
-		if want == nil {
-			_, want = evidence.Verify(b, trust)
+	own := evidence.Trust{Policy: r.World.Envelope}
+	type changing struct {
+		what   string
+		bundle *evidence.Bundle
+		trust  evidence.Trust
+		stride int
+	}
+	all := []changing{{"signed", r.Bundle(t), own, 4}, {"unsigned", r.UnsignedBundle(t), own, 16}}
+	for _, s := range evidencetest.Sounds() {
+		switch s.Name {
+		case "signer, origin and the log's key changed, the newest policy pinned", // the older ones are passed over
+			"signatures made before signer, origin and the log's key changed, the newest policy pinned":
+			b, trust, _, _ := s.Case(t)
+			all = append(all, changing{s.Name, b, trust, 16})
 		}
-		if errors.Is(want, openpgp.ErrBadSignature) {
-			continue
-		}
-		q.Data = all[i]
-		if got := p.ask(t, q); (want == nil) != (got == nil) {
-			t.Errorf("%v, but independently %v:\n%s", want, got, all[i])
+	}
+	if len(all) != 4 {
+		t.Fatalf("%d bundles to change", len(all))
+	}
+	for _, c := range all {
+		q := question{What: "evidence", Trust: encodeTrust(t, c.trust)}
+		for i, changed := range changes(t, encode(t, c.bundle)) {
+			if i%c.stride != 0 {
+				continue
+			}
+			b, want := evidence.Parse(changed)
+			if want == nil {
+				_, want = evidence.Verify(b, c.trust)
+			}
+			if errors.Is(want, openpgp.ErrBadSignature) {
+				continue
+			}
+			q.Data = changed
+			if got := p.ask(t, q); (want == nil) != (got == nil) {
+				t.Errorf("%s: %v, but independently %v:\n%s", c.what, want, got, changed)
+			}
 		}
 	}
 }
@@ -363,6 +384,7 @@ func TestIndependentVerifierRunsAsACommand(t *testing.T) {
 	}
 	trust := write("trust.json", append(encodeTrust(t, evidence.Trust{Policy: r.World.Envelope}), '\n'))
 	bundle := write("bundle.json", encode(t, r.Bundle(t)))
+	unsigned := write("unsigned.json", encode(t, r.UnsignedBundle(t)))
 	file := write(r.Artifacts[0].Name, r.Files[0])
 	for _, c := range []struct {
 		args []string
@@ -371,6 +393,8 @@ func TestIndependentVerifierRunsAsACommand(t *testing.T) {
 	}{
 		{[]string{"--trust", trust, bundle, file}, 0, "\nverified\n"},
 		{[]string{"--trust", trust, bundle}, 0, "\nverified; no file was given\n"},
+		{[]string{"--trust", trust, unsigned}, 0, "\nthe decision follows from its votes; nothing is signed, and no file verifies against it\n"},
+		{[]string{"--trust", trust, unsigned, file}, 1, "is decided, but the bundle holds no signature over it"},
 		{[]string{"--trust", trust, bundle, bundle}, 1, "not verified: bundle.json is none of the artifacts"},
 		{[]string{"--trust", trust, bundle, bundle, "--name", r.Artifacts[0].Name}, 1, "has other bytes than were decided"},
 		{[]string{"--trust", bundle, trust}, 1, "not verified: "},

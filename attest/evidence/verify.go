@@ -124,6 +124,12 @@ func (v *verifier) extend() (string, error) {
 	var before uint64
 	var older []*attest.Envelope
 	for _, e := range v.bundle.Policies {
+		if e.PayloadType != attest.PolicyType {
+			return "", malformed("no envelope of a policy")
+		}
+		if err := e.Check(); err != nil {
+			return "", err
+		}
 		p, err := policy.Parse(e.Payload)
 		if err != nil {
 			return "", err

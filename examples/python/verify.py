@@ -222,6 +222,8 @@ class Evidence:
 
     def caveats(self):
         found = []
+        if not self.signatures:
+            found.append("unsigned: nothing in this evidence is signed, and it vouches for no file")
         if self.unwitnessed:
             found.append("unwitnessed: no witnesses of two other operators than the log's own vouch for log and time")
         if self.insecure:
@@ -255,6 +257,9 @@ def main(arguments):
         print(f"ok: {what}: {detail}")
     for caveat in evidence.caveats():
         print(f"note: {caveat}")
+    if not evidence.signatures:
+        print("the decision follows from its votes; nothing is signed, and no file verifies against it")
+        return 0
     print("verified" + (", unwitnessed" if evidence.unwitnessed else "") + ("" if args.file else "; no file was given"))
     return 0
 

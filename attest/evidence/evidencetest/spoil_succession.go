@@ -43,6 +43,15 @@ func spoiledSuccessions() []Spoil {
 				b.Policies = slices.Delete(b.Policies, 1, 2)
 			},
 		},
+		// It is passed over, but must be what it stands for.
+		{
+			Name: "older policy in the envelope of a statement", World: seen, Sound: succeeded(renew), Trust: newest,
+			Step: "policy chain", Why: "no envelope of a policy", Spoil: changedPolicy(func(e *attest.Envelope) { e.PayloadType = attest.StatementType }),
+		},
+		{
+			Name: "older policy that nobody signed", World: seen, Sound: succeeded(renew), Trust: newest,
+			Step: "policy chain", Why: "0 signatures", Spoil: changedPolicy(func(e *attest.Envelope) { e.Signatures = []attest.Signature{} }),
+		},
 		rivalPolicy(),
 		{
 			Name: "earlier decision by a signer whom its older policy does not list", World: seen, Sound: reused(endLog), Trust: newest,
@@ -74,6 +83,15 @@ func spoiledSuccessions() []Spoil {
 				}
 			},
 		},
+	}
+}
+
+// changedPolicy changes the envelope of the oldest policy.
+func changedPolicy(change func(*attest.Envelope)) func(testing.TB, *Release, *evidence.Bundle) {
+	return func(_ testing.TB, _ *Release, b *evidence.Bundle) {
+		e := *b.Policies[0]
+		change(&e)
+		b.Policies[0] = &e
 	}
 }
 
