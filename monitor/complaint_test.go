@@ -16,16 +16,17 @@ import (
 // all rebuilders but the last.
 func decidedWithout(t *testing.T) (*monitortest.Log, *evidencetest.Release) {
 	t.Helper()
-	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{
-		Votes: func(tb testing.TB, r *evidencetest.Release) []*attest.Envelope {
-			var votes []*attest.Envelope
-			for _, key := range r.World.Rebuilders[:2] {
-				votes = append(votes, r.Vote(tb, key, r.Artifacts))
-			}
-			return votes
-		},
-	}))
+	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{Votes: ofTheFirstTwo}))
 	return l, l.Decide(t, 1)
+}
+
+func ofTheFirstTwo(tb testing.TB, r *evidencetest.Release) []*attest.Envelope {
+	tb.Helper()
+	var votes []*attest.Envelope
+	for _, key := range r.World.Rebuilders[:2] {
+		votes = append(votes, r.Vote(tb, key, r.Artifacts))
+	}
+	return votes
 }
 
 func TestAJustifiedComplaintIsAnAlarmThatSaysWhatWasLeftOut(t *testing.T) {

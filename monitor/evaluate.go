@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -41,10 +42,16 @@ func (w *watch) await(fact *translog.Fact) {
 	}
 }
 
-// evaluate evaluates the decisions that are due.
+// evaluate evaluates the decisions that are due, and then judges complaints. When
+// evidence is out of reach the rest is left for the next pass, and asked for first
+// then: a log that lets every question wait must not keep its alarms from being told.
 func (w *watch) evaluate(ctx context.Context) error {
+	if w.lost {
+		return nil
+	}
 	now := w.time()
 	outcomes := make([]error, len(w.state.Pending))
+	var gone atomic.Bool
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for i, p := range w.state.Pending {
@@ -52,29 +59,45 @@ func (w *watch) evaluate(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
+			if gone.Load() {
+				outcomes[i] = errNotAsked
+				return nil
+			}
 			outcomes[i] = w.auditor.reevaluate(within, p.Release, p.Signed)
+			if errors.Is(outcomes[i], ErrUnreachable) {
+				gone.Store(true)
+			}
 			return within.Err()
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	var left []pending
+	var left, last []pending
 	for i, p := range w.state.Pending {
-		if p.Next > now || w.keep(&p, outcomes[i], now) {
+		switch {
+		case p.Next > now || errors.Is(outcomes[i], errNotAsked):
+			left = append(left, p)
+		case errors.Is(outcomes[i], ErrUnreachable):
+			w.away(outcomes[i])
+			last = append(last, p)
+		case w.keep(&p, outcomes[i], now):
 			left = append(left, p)
 		}
 	}
-	w.state.Pending = left
+	w.state.Pending = append(left, last...)
 	return w.judge(ctx)
 }
 
-// judge judges the complaints that are due.
+// errNotAsked is the outcome of an evaluation that was left for the next pass.
+var errNotAsked = errors.New("not asked for")
+
+// judge judges the complaints that are due, as evaluate does decisions.
 func (w *watch) judge(ctx context.Context) error {
 	now := w.time()
-	var left []complaint
+	var left, last []complaint
 	for _, c := range w.state.Complaints {
-		if c.Next > now {
+		if w.lost || c.Next > now {
 			left = append(left, c)
 			continue
 		}
@@ -84,19 +107,17 @@ func (w *watch) judge(ctx context.Context) error {
 			return ctx.Err()
 		case err == nil:
 			w.raise(a)
-			continue
 		case errors.Is(err, ErrUnreachable):
 			w.away(err)
-			c.Next = now
+			last = append(last, c)
 		case now >= c.Since.Add(w.patience.Evidence):
 			w.raise(w.auditor.unjudged(c, err))
-			continue
 		default:
 			c.Next = now.Add(again(c.Since, now))
+			left = append(left, c)
 		}
-		left = append(left, c)
 	}
-	w.state.Complaints = left
+	w.state.Complaints = append(left, last...)
 	return nil
 }
 
@@ -105,23 +126,18 @@ func again(since, now attest.Time) time.Duration {
 	return min(longestWait, max(time.Second, time.Duration(now-since)*time.Second/4))
 }
 
-// keep settles what came of one evaluation, and reports whether it is to be
-// tried again.
+// keep settles what came of one evaluation that the log answered, and reports
+// whether it is to be tried again.
 func (w *watch) keep(p *pending, outcome error, now attest.Time) bool {
 	if a, bad := w.auditor.judge(p.Release, outcome); bad {
 		w.raise(a)
 		return false
 	}
 	missing := missingEvidence(w.auditor, p.Release, p.Signed, outcome)
-	switch {
-	case outcome == nil:
+	if outcome == nil {
 		w.overOf(MissingEvidence, missing.Cause)
 		w.logger.Debug("decision evaluated again", slog.String("release", p.Release.String()))
 		return false
-	case errors.Is(outcome, ErrUnreachable):
-		w.away(outcome)
-		p.Next = now
-		return true
 	}
 	// Also of a decision that nothing was signed on: a log shows why it decides,
 	// whatever comes of it.

@@ -1,0 +1,108 @@
+package monitor_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
+	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/monitor"
+	"github.com/reprosign/reprosign/monitor/monitortest"
+)
+
+// counting counts the requests below a path.
+type counting struct {
+	prefix string
+	n      atomic.Int64
+}
+
+func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasPrefix(r.URL.Path, c.prefix) {
+		c.n.Add(1)
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// patient has a request attempted as often as anybody may.
+func patient(p *policy.Policy) { p.Suites[0].Retries = policy.MaxRetries }
+
+// A log that answers for itself and lets every question for evidence wait could
+// keep its monitor busy for as long as it likes, and what it found untold.
+func TestALogThatKeepsBackAllItsEvidenceKeepsNoAlarmFromBeingTold(t *testing.T) {
+	t.Parallel()
+	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{Change: patient, Votes: ofTheFirstTwo}))
+	r := l.Decide(t, 1)
+	const releases, complaints = 40, 10
+	for attempt := range releases - 1 {
+		l.Decide(t, attempt+2)
+	}
+	key := l.Rebuilders[2]
+	for range complaints {
+		counted := r.Vote(t, key, r.Artifacts)
+		complaint, receipt := r.Complain(t, key, counted)
+		l.Record(t, attest.RecordComplaint, complaint, receipt, counted)
+	}
+	l.Publish(t)
+	asked := &counting{prefix: "/api/v1/releases/"}
+	s := newScene(t, l, func(c *monitor.Config) {
+		c.Logs[0].Source = monitor.Over(l.Serve(t), asked)
+		monitor.Hasten(c.Logs[0].Source)
+	})
+	l.Away("api/v1/releases/")
+	for range 3 {
+		asked.n.Store(0)
+		s.quiet(t)
+		const parallel, attempts = 8, 4
+		if n := asked.n.Load(); n == 0 || n > parallel*attempts {
+			t.Errorf("%d questions for evidence in one pass, at most %d should be", n, parallel*attempts)
+		}
+	}
+	s.now += 3600
+	s.wants(t, "does not answer in full", monitor.Unreachable)
+	l.Away("")
+	if got := s.pass(t).Raised; len(got) != complaints {
+		t.Errorf("raised %v, want %d complaints", got, complaints)
+	}
+	s.quiet(t)
+}
+
+// faulty fails to get some files.
+type faulty map[string]bool
+
+func (f faulty) RoundTrip(r *http.Request) (*http.Response, error) {
+	if f[strings.TrimPrefix(r.URL.Path, "/")] {
+		return nil, errors.New("connection reset")
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// Nor do releases whose evidence is never to be had hide another.
+func TestEvidenceOutOfReachHidesNoOther(t *testing.T) {
+	t.Parallel()
+	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{Change: patient}))
+	const releases = 20
+	gone := faulty{}
+	for attempt := range releases - 1 {
+		gone[monitortest.EvidencePath(l.Decide(t, attempt+1).ID)] = true
+	}
+	r := l.Decide(t, releases)
+	bad := *r.UnsignedBundle(t)
+	bad.Votes = bad.Votes[1:]
+	l.Show(t, r, &bad)
+	l.Publish(t)
+	s := newScene(t, l, func(c *monitor.Config) {
+		c.Logs[0].Source = monitor.Over(l.Serve(t), gone)
+		monitor.Hasten(c.Logs[0].Source)
+	})
+	var raised []monitor.Alarm
+	for range releases {
+		raised = append(raised, s.pass(t).Raised...)
+	}
+	if len(raised) != 1 || raised[0].Kind != monitor.LoneDecision || raised[0].Release != r.ID {
+		t.Errorf("raised %v, want the decision without votes", raised)
+	}
+}
