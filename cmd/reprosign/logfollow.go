@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/reprosign/reprosign/attest/translog"
@@ -48,8 +49,11 @@ func (a *app) awaitSwitch(ctx context.Context, s *logSwitch) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("waiting for the first checkpoint under policy %d: %w", s.next.Serial, ctx.Err())
 		}
-		if was, lastErr := openUnder(&s.before.Policy, s.last); lastErr == nil && opened.Size >= was.Size && opened.Origin != "" && len(s.switchFlags.last) == 0 {
-			s.last = signed
+		if opened.Origin != "" && len(s.switchFlags.last) == 0 {
+			// What cannot be compared now is not taken, and the one before stands.
+			if err := s.takeNewer(ctx, signed); exitCode(err) == exitUnverified {
+				return nil, err
+			}
 		}
 		if !told {
 			a.hint("waiting until %s shows a checkpoint of the new key; coordinators need it as next_log_key, and witnesses in their logs", s.site.source)
@@ -59,6 +63,33 @@ func (a *app) awaitSwitch(ctx context.Context, s *logSwitch) ([]byte, error) {
 			return nil, fmt.Errorf("waiting for the first checkpoint under policy %d: %w", s.next.Serial, err)
 		}
 	}
+}
+
+// takeNewer takes a checkpoint under the old key, which has been opened, for the
+// last one, unless that is newer. The old key may be in other hands: one that does
+// not continue what was seen is never taken, and both are kept.
+func (s *logSwitch) takeNewer(ctx context.Context, signed []byte) error {
+	was, err := openUnder(&s.before.Policy, s.last)
+	if err != nil {
+		return err
+	}
+	now, err := openUnder(&s.before.Policy, signed)
+	if err != nil || now.Size < was.Size {
+		return err
+	}
+	root, err := s.site.Tree(now).Root(ctx, was.Size)
+	if err != nil {
+		return fmt.Errorf("checking that the log of %d entries continues that of %d: %w", now.Size, was.Size, err)
+	}
+	if root == was.Root {
+		s.last = signed
+		return nil
+	}
+	if err := writeParts(s.dir, []part{{fileLast, s.last}, {fileRival, signed}}, true); err != nil {
+		return err
+	}
+	return hinted(&failure{code: exitUnverified, cause: fmt.Errorf("the old key signed two histories: the log of %d entries does not continue that of %d", now.Size, was.Size)},
+		"stop, and publish %s and %s: together they prove it", filepath.Join(s.dir, fileLast), filepath.Join(s.dir, fileRival))
 }
 
 // tellLost names what the change of the key has left unsigned for good.

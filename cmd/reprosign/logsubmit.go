@@ -37,8 +37,14 @@ func (a *app) submitSwitch(ctx context.Context, s *logSwitch) error {
 		return err
 	}
 	// It may have moved on while releases were waited for.
-	if s.last, err = s.lastCheckpoint(ctx); err != nil {
-		return err
+	if len(s.switchFlags.last) == 0 {
+		newest, err := s.lastCheckpoint(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.takeNewer(ctx, newest); err != nil {
+			return err
+		}
 	}
 	if err := writeParts(s.dir, []part{{fileLast, s.last}}, true); err != nil {
 		return err

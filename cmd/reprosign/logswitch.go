@@ -65,6 +65,7 @@ shows its own cosignature alone.`,
 // The file that tells a switch under way from one that is done is README.
 const (
 	fileLast         = "last-checkpoint"
+	fileRival        = "rival-checkpoint" // does not continue the last one; there is no record then
 	fileFirst        = "first-checkpoint"
 	fileContinuation = "continuation"
 	fileReadme       = "README"

@@ -192,6 +192,59 @@ func TestTwoTreesOfOneSizeAreNoLastCheckpoint(t *testing.T) {
 	}
 }
 
+// Whoever has stolen the old key may hide, at the last moment, what it signed before.
+func TestNoLastCheckpointIsTakenThatDoesNotContinueTheOneBefore(t *testing.T) {
+	t.Parallel()
+	w := evidencetest.New(t, evidencetest.Options{})
+	first := monitortest.New(t, w)
+	first.Decide(t, 1)
+	first.Publish(t)
+	seen := first.File("checkpoint")
+	first.Decide(t, 2)
+	first.Publish(t)
+
+	forked := *w
+	forked.Log = &evidencetest.Log{Key: w.Log.Key}
+	second := monitortest.New(t, &forked)
+	for attempt := range 3 {
+		second.Decide(t, attempt+2)
+	}
+	second.Publish(t)
+
+	for name, test := range map[string]struct {
+		served *monitortest.Log
+		code   int
+	}{
+		"continued":       {first, exitOK},
+		"another history": {second, exitUnverified},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			site, err := openLogSite(test.served.Serve(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &logSwitch{site: site, last: seen, before: draft{Policy: w.Policy, envelope: w.Envelope}}
+			s.dir = t.TempDir()
+			newest := test.served.File("checkpoint")
+			if err := s.takeNewer(t.Context(), newest); exitCode(err) != test.code {
+				t.Fatalf("exit status %d, want %d: %v", exitCode(err), test.code, err)
+			}
+			want, kept := newest, ""
+			if test.code != exitOK {
+				rival, err := os.ReadFile(filepath.Join(s.dir, "rival-checkpoint"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, kept = seen, string(rival)
+			}
+			if string(s.last) != string(want) || kept != "" && kept != string(newest) {
+				t.Errorf("the last checkpoint is\n%s\nkept is\n%s", s.last, kept)
+			}
+		})
+	}
+}
+
 func TestAPolicyThatHasExpiredIsRenewedBeforeTheLogChanges(t *testing.T) {
 	t.Parallel()
 	w := evidencetest.New(t, evidencetest.Options{})
