@@ -166,6 +166,7 @@ func TestPoliciesAreAskedForUntilAllAreThere(t *testing.T) {
 		}, ""},
 		"the same again and again": {func(uint64) bus.PolicyReply { return bus.PolicyReply{Policies: all[:2], More: true} }, "end with policy 2"},
 		"more of nothing":          {func(uint64) bus.PolicyReply { return bus.PolicyReply{More: true} }, "without policies"},
+		"no policy":                {func(uint64) bus.PolicyReply { return bus.PolicyReply{Policies: []*attest.Envelope{all[0], nil}} }, "a policy that is none"},
 		"more without end": {func(after uint64) bus.PolicyReply {
 			p := w.Policy
 			p.Serial, p.Previous = after+2, w.Version.Digest

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -35,6 +36,9 @@ func (c *Conn) Policies(ctx context.Context, q PolicyRequest) (PolicyReply, erro
 		if err := orProblem(err, r.Error); err != nil {
 			return r, err
 		}
+		if slices.Contains(r.Policies, nil) {
+			return PolicyReply{}, errors.New("answer holds a policy that is none")
+		}
 		all.Policies = append(all.Policies, r.Policies...)
 		if !r.More {
 			return all, nil
@@ -48,7 +52,7 @@ func (c *Conn) Policies(ctx context.Context, q PolicyRequest) (PolicyReply, erro
 
 // serialAfter returns the serial of the last policy, from which the next answer goes on.
 func serialAfter(before uint64, policies []*attest.Envelope) (uint64, error) {
-	if len(policies) == 0 || policies[len(policies)-1] == nil {
+	if len(policies) == 0 {
 		return 0, errors.New("answer without policies says that there are more")
 	}
 	last, err := policy.Parse(policies[len(policies)-1].Payload)
