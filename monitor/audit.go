@@ -35,7 +35,7 @@ func (a *auditor) read(entries []translog.Entry) (facts []translog.Fact, alarms 
 			return facts, alarms, err
 		}
 		alarms = append(alarms, a.examine(e.Index, &fact)...)
-		a.complaintOf(e.Index, &fact)
+		a.complaintOf(&e, &fact)
 		if err := a.learn(fact); err != nil {
 			return facts, alarms, err
 		}

@@ -13,24 +13,31 @@ import (
 
 // complaint is a rebuilder's complaint in the log that was not judged yet.
 type complaint struct {
-	Entry   int64           `json:"entry"`
-	Release attest.Digest   `json:"release"`
-	By      string          `json:"by"`
-	Bodies  []attest.Digest `json:"bodies"` // complaint, receipt, statement
-	Newest  attest.Digest   `json:"newest"` // the newest policy before the entry
-	Since   attest.Time     `json:"since"`  // when it was seen in the log
-	Next    attest.Time     `json:"next"`   // when to try again
+	Entry   int64         `json:"entry"`
+	Release attest.Digest `json:"release"`
+	By      string        `json:"by"`
+	// Bodies and Envelopes are the digests of complaint, receipt and statement,
+	// without and with their signatures.
+	Bodies    []attest.Digest `json:"bodies"`
+	Envelopes []attest.Digest `json:"envelopes"`
+	Newest    attest.Digest   `json:"newest"` // the newest policy before the entry
+	Since     attest.Time     `json:"since"`  // when it was seen in the log
+	Next      attest.Time     `json:"next"`   // when to try again
 }
 
 // complaintOf notes a complaint to be judged: that takes the evidence of its
 // release, which the log's entries do not hold.
-func (a *auditor) complaintOf(index int64, fact *translog.Fact) {
+func (a *auditor) complaintOf(e *translog.Entry, fact *translog.Fact) {
 	if fact.Kind != translog.KindComplaint || fact.Problem != "" {
 		return
 	}
-	r := fact.Record
+	record, err := attest.ParseRecord(e.Envelope.Payload)
+	if err != nil {
+		return // the follower has read it
+	}
 	a.complaints = append(a.complaints, complaint{
-		Entry: index, Release: r.Release, By: r.By, Bodies: r.Bodies, Newest: a.follower.Chain().Newest().Digest,
+		Entry: e.Index, Release: fact.Record.Release, By: fact.Record.By,
+		Bodies: record.Bodies, Envelopes: record.Envelopes, Newest: a.follower.Chain().Newest().Digest,
 	})
 }
 
@@ -69,16 +76,17 @@ func (a *auditor) dispute(ctx context.Context, c complaint) (string, error) {
 	r, known := a.follower.Release(c.Release)
 	newest, _ := a.follower.Chain().ByDigest(c.Newest)
 	const parts = 3
-	if !known || r.Decision == nil || len(c.Bodies) != parts {
+	if !known || r.Decision == nil || len(c.Bodies) != parts || len(c.Envelopes) != parts {
 		return "", fmt.Errorf("%w: it has %d parts and is about no decision in the log", policy.ErrUnjustified, len(c.Bodies))
 	}
 	bodies := make([]*attest.Envelope, parts)
+	named := attest.Record{Bodies: c.Bodies, Envelopes: c.Envelopes}
 	for i, digest := range c.Bodies {
 		var err error
 		if bodies[i], err = a.log.Body(ctx, digest); err != nil {
 			return "", err
 		}
-		if bodies[i].Digest() != digest {
+		if !named.Brings(i, bodies[i]) {
 			return "", fmt.Errorf("%w: another envelope is served as body %v", ErrMissing, digest)
 		}
 	}
@@ -92,6 +100,13 @@ func (a *auditor) dispute(ctx context.Context, c complaint) (string, error) {
 	}
 	if d.Opening.Digest() != c.Release || d.Decision == nil || d.Decision.Digest() != r.Decision.Statement {
 		return "", fmt.Errorf("%w: the evidence is of another decision than log entry %d", ErrMissing, r.Decision.Index)
+	}
+	// Both are in the log with good signatures. Whoever serves bad ones must not make the
+	// rebuilder look wrong.
+	_, badOpening := attest.OpenOpening(d.Opening, r.Policy.CoordinatorKey)
+	_, badDecision := attest.OpenDecision(d.Decision, r.Policy.SignerKey)
+	if err := errors.Join(badOpening, badDecision); err != nil {
+		return "", fmt.Errorf("%w: the evidence does not hold what is in the log: %w", ErrMissing, err)
 	}
 	if _, err := d.Judge(); err != nil {
 		return "", err

@@ -114,6 +114,61 @@ func TestAComplaintWithoutEvidenceIsAnAlarmAfterATime(t *testing.T) {
 	}
 }
 
+// Nor by serving, when it is judged, something with a signature that is not good.
+func TestAComplaintIsNotCalledUnjustifiedForWhatIsServed(t *testing.T) {
+	t.Parallel()
+	unsigned := func(e *attest.Envelope) *attest.Envelope {
+		bad := *e
+		bad.Signatures = []attest.Signature{{Sig: make([]byte, len(e.Signatures[0].Sig))}}
+		return &bad
+	}
+	body := func(i int) func(*testing.T, *monitortest.Log, *evidencetest.Release, []*attest.Envelope) {
+		return func(t *testing.T, l *monitortest.Log, _ *evidencetest.Release, parts []*attest.Envelope) {
+			data, err := unsigned(parts[i]).Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Set("body/"+parts[i].Digest().String(), data)
+		}
+	}
+	for name, spoil := range map[string]func(*testing.T, *monitortest.Log, *evidencetest.Release, []*attest.Envelope){
+		"complaint": body(0), "receipt": body(1), "statement": body(2),
+		"opening": func(t *testing.T, l *monitortest.Log, r *evidencetest.Release, _ []*attest.Envelope) {
+			b := *r.UnsignedBundle(t)
+			b.Opening = unsigned(b.Opening)
+			l.Show(t, r, &b)
+		},
+		"decision": func(t *testing.T, l *monitortest.Log, r *evidencetest.Release, _ []*attest.Envelope) {
+			b := *r.UnsignedBundle(t)
+			decision := *b.Decision
+			decision.Envelope = unsigned(decision.Envelope)
+			b.Decision = &decision
+			l.Show(t, r, &b)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, r := decidedWithout(t)
+			key := l.Rebuilders[2]
+			counted := r.Vote(t, key, r.Artifacts)
+			complaint, receipt := r.Complain(t, key, counted)
+			l.Record(t, attest.RecordComplaint, complaint, receipt, counted)
+			l.Publish(t)
+			l.Away("api/")
+			s := newScene(t, l, nil)
+			s.quiet(t)
+			l.Away("")
+			spoil(t, l, r, []*attest.Envelope{complaint, receipt, counted})
+			raised := s.pass(t).Raised
+			s.now += 3600
+			raised = append(raised, s.pass(t).Raised...)
+			if got := kinds(raised); !slices.Contains(got, monitor.Complaint) || slices.Contains(got, monitor.UnjustifiedComplaint) {
+				t.Errorf("raised %v, want a complaint that cannot be judged", raised)
+			}
+		})
+	}
+}
+
 func TestAComplaintIsJudgedWhenTheLogIsBack(t *testing.T) {
 	t.Parallel()
 	l, r := decidedWithout(t)
