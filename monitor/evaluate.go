@@ -18,6 +18,9 @@ import (
 const (
 	// longestWait bounds the wait between two questions for a release's evidence.
 	longestWait = time.Hour
+	// evaluateTime is when a round of evaluations begins no more of them: what is
+	// left comes in the next round.
+	evaluateTime = 5 * time.Minute
 	// maxCertificateFile bounds an armored certificate, in bytes.
 	maxCertificateFile = 2 * openpgp.MaxCertificate
 )
@@ -44,12 +47,13 @@ func (w *watch) await(fact *translog.Fact) {
 
 // evaluate evaluates the decisions that are due, and then judges complaints. When
 // evidence is out of reach the rest is left for the next pass, and asked for first
-// then: a log that lets every question wait must not keep its alarms from being told.
+// then, and when time is up for the next round: a log that lets every question wait
+// must not keep its alarms from being told.
 func (w *watch) evaluate(ctx context.Context) error {
 	if w.lost {
 		return nil
 	}
-	now := w.time()
+	now, until := w.time(), w.now().Add(evaluateTime)
 	outcomes := make([]error, len(w.state.Pending))
 	var gone atomic.Bool
 	group, within := errgroup.WithContext(ctx)
@@ -59,7 +63,7 @@ func (w *watch) evaluate(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
-			if gone.Load() {
+			if gone.Load() || w.now().After(until) {
 				outcomes[i] = errNotAsked
 				return nil
 			}
@@ -86,18 +90,18 @@ func (w *watch) evaluate(ctx context.Context) error {
 		}
 	}
 	w.state.Pending = append(left, last...)
-	return w.judge(ctx)
+	return w.judge(ctx, until)
 }
 
 // errNotAsked is the outcome of an evaluation that was left for the next pass.
 var errNotAsked = errors.New("not asked for")
 
 // judge judges the complaints that are due, as evaluate does decisions.
-func (w *watch) judge(ctx context.Context) error {
+func (w *watch) judge(ctx context.Context, until time.Time) error {
 	now := w.time()
 	var left, last []complaint
 	for _, c := range w.state.Complaints {
-		if w.lost || c.Next > now {
+		if w.lost || c.Next > now || w.now().After(until) {
 			left = append(left, c)
 			continue
 		}

@@ -127,7 +127,7 @@ func (m *Monitor) open(l Watched) (*watch, error) {
 	}
 	place := attest.SHA256([]byte(l.Source.String()))
 	w := &watch{
-		Watched: l, log: NewLog(l.Source), origin: pinned.Log.Origin,
+		Watched: l, hook: m.hook, log: NewLog(l.Source), origin: pinned.Log.Origin,
 		patience: m.config.Patience, now: m.config.Now, logger: m.config.Logger.With(slog.String("log", l.Source.String())), metrics: m.metrics,
 	}
 	return w, w.open(filepath.Join(m.config.Dir, pinned.Log.Origin+"-"+place.Short()))
@@ -199,18 +199,12 @@ func (m *Monitor) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// look passes over one log and tells what it raised.
+// look passes over one log and tells what it raised, also what its webhook has
+// not taken before.
 func (m *Monitor) look(ctx context.Context, w *watch) (Pass, error) {
 	pass, err := w.pass(ctx)
-	for _, a := range pass.Raised {
-		level := slog.LevelWarn
-		if a.Kind.Announces() {
-			level = slog.LevelInfo
-		}
-		w.logger.LogAttrs(ctx, level, "alarm", slog.String("kind", string(a.Kind)), slog.String("what", a.What), slog.String("next", a.Next))
-	}
 	if err != nil {
 		return pass, err
 	}
-	return pass, w.tell(ctx, m.hook)
+	return pass, w.tell(ctx)
 }

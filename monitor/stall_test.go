@@ -6,10 +6,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
 	"github.com/reprosign/reprosign/attest/policy"
+	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/monitor"
 	"github.com/reprosign/reprosign/monitor/monitortest"
 )
@@ -68,6 +70,92 @@ func TestALogThatKeepsBackAllItsEvidenceKeepsNoAlarmFromBeingTold(t *testing.T) 
 		t.Errorf("raised %v, want %d complaints", got, complaints)
 	}
 	s.quiet(t)
+}
+
+// slow is a log that lets each question for evidence wait, but for less than is
+// too long.
+type slow struct {
+	waits time.Duration
+	clock atomic.Int64 // unix seconds
+	asked atomic.Int64
+}
+
+func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasPrefix(r.URL.Path, "/api/v1/releases/") {
+		s.asked.Add(1)
+		s.clock.Add(int64(s.waits / time.Second))
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func TestASlowLogIsEvaluatedInManyPasses(t *testing.T) {
+	t.Parallel()
+	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{Change: patient}))
+	const releases = 40
+	for attempt := range releases {
+		l.Decide(t, attempt+1)
+	}
+	l.Publish(t)
+	log := &slow{waits: 20 * time.Second}
+	s := newScene(t, l, func(c *monitor.Config) {
+		log.clock.Store(int64(l.World.Log.Now + 60))
+		c.Now = func() time.Time { return time.Unix(log.clock.Load(), 0) }
+		c.Logs[0].Source = monitor.Over(l.Serve(t), log)
+	})
+	var asked []int64
+	for before := int64(0); before < releases; before = log.asked.Load() {
+		s.quiet(t)
+		asked = append(asked, log.asked.Load()-before)
+		if asked[len(asked)-1] == 0 {
+			t.Fatalf("evaluated %v in the passes, and then none", asked)
+		}
+	}
+	if len(asked) < 2 || log.asked.Load() != releases {
+		t.Errorf("evaluated %v in the passes, want all %d in several", asked, releases)
+	}
+}
+
+// The webhook hears of what was found while the log is still being read.
+func TestAnAlarmIsToldBeforeThePassIsOver(t *testing.T) {
+	t.Parallel()
+	l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{}))
+	r := l.Decide(t, 1)
+	bad := *r.UnsignedBundle(t)
+	bad.Votes = bad.Votes[1:]
+	l.Show(t, r, &bad)
+	for len(l.World.Log.Entries) <= translog.TileWidth { // so many that there is a second bundle
+		l.Withdraw(t, r.ID)
+	}
+	l.Publish(t)
+	told := make(chan string, 1)
+	hook := serve(t, handler(func(_ http.ResponseWriter, body string) {
+		select {
+		case told <- body:
+		default:
+		}
+	}))
+	second := "/" + translog.EntriesPath(1, len(l.World.Log.Entries)-translog.TileWidth)
+	var before atomic.Bool
+	newScene(t, l, func(c *monitor.Config) {
+		c.Webhook = hook
+		c.Logs[0].Source = monitor.Over(l.Serve(t), onPath{second, func() { before.Store(len(told) > 0) }})
+	}).pass(t)
+	if !before.Load() {
+		t.Error("nothing was told before the second bundle was asked for")
+	}
+}
+
+// onPath calls a function before it gets a file.
+type onPath struct {
+	path   string
+	before func()
+}
+
+func (o onPath) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == o.path {
+		o.before()
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // faulty fails to get some files.

@@ -30,8 +30,11 @@ type watch struct {
 	state   *state
 	auditor *auditor // nil until the log has answered once
 
+	hook *webhook // nil if there is none
+
 	found Pass // of the pass under way
 	lost  bool // it did not reach all of the log
+	deaf  bool // the webhook did not take an alarm
 }
 
 // open opens the memory of the log.
@@ -53,7 +56,7 @@ func (w *watch) open(dir string) error {
 
 // pass takes one look at the log. Errors are of the memory, or of the context.
 func (w *watch) pass(ctx context.Context) (Pass, error) {
-	w.found, w.lost = Pass{}, false
+	w.found, w.lost, w.deaf = Pass{}, false, false
 	if err := w.follow(ctx); err != nil {
 		return w.found, err
 	}
@@ -120,6 +123,11 @@ func (w *watch) note(a Alarm, stands bool) {
 	a.Log, a.At = w.Source.String(), w.time()
 	w.state.Alarms = append(w.state.Alarms, raised{Alarm: a, Stands: stands})
 	w.found.Raised = append(w.found.Raised, a)
+	say := w.logger.Warn
+	if a.Kind.Announces() {
+		say = w.logger.Info
+	}
+	say("alarm", slog.String("kind", string(a.Kind)), slog.String("what", a.What), slog.String("next", a.Next))
 	w.metrics.alarms.WithLabelValues(a.Log, string(a.Kind)).Inc()
 }
 
@@ -355,12 +363,16 @@ func (w *watch) readBundle(ctx context.Context, tree Tree) (done bool, err error
 	if saved := w.memory.save(w.state, facts); saved != nil {
 		return false, saved
 	}
-	return err == nil, w.evaluate(ctx)
+	if failed := w.evaluate(ctx); failed != nil {
+		return false, failed
+	}
+	// Not at the end of the pass: how long that takes is up to the log.
+	return err == nil, w.tell(ctx)
 }
 
 // tell posts the alarms that the webhook has not taken. It gives up for this
 // pass at the first one that it does not take.
-func (w *watch) tell(ctx context.Context, hook *webhook) error {
+func (w *watch) tell(ctx context.Context) error {
 	before := len(w.state.Alarms)
 	untold := slices.ContainsFunc(w.state.Alarms, func(a raised) bool { return !a.Told })
 	left := 0
@@ -368,13 +380,14 @@ func (w *watch) tell(ctx context.Context, hook *webhook) error {
 		a := &w.state.Alarms[i]
 		switch {
 		case a.Told:
-		case hook == nil:
+		case w.hook == nil:
 			a.Told = true
-		case left > 0:
+		case w.deaf:
 			left++
 		default:
-			if err := hook.post(ctx, a.Alarm); err != nil {
+			if err := w.hook.post(ctx, a.Alarm); err != nil {
 				w.logger.WarnContext(ctx, "alarm not posted, will be again", slog.Any("reason", err))
+				w.deaf = true
 				left++
 				continue
 			}
