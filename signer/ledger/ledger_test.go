@@ -618,7 +618,7 @@ func TestOlderPoliciesThatComeLaterAreTakenFromTheBeginning(t *testing.T) {
 	s.policies = []*attest.Envelope{second, first}
 	for range 2 {
 		wantSize(t, l, 3)
-		if err := l.Ready(t.Context()); err != nil && halted(t, l, "old-policy") != 0 {
+		if err := l.Ready(t.Context()); err != nil || halted(t, l, "old-policy") != 0 {
 			t.Errorf("once the older policy is there: %v", err)
 		}
 		err := l.Ask(t.Context(), 0, nil, func(v ledger.View) error {
