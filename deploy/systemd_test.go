@@ -72,6 +72,16 @@ func TestSystemdAcceptsEveryUnit(t *testing.T) {
 			t.Errorf("systemd-analyze verify %s:\n%s", name, verify)
 		}
 		analyze(t, "security", "--offline=yes", "--no-pager", "--threshold="+threshold, path)
+		// What is commented out, for addresses to be filled in.
+		filter := regexp.MustCompile(`(?m)^#(IPAddress\w+=)`)
+		text := read(t, dir, name)
+		if !filter.MatchString(text) {
+			t.Errorf("%s offers no filter of addresses", name)
+		}
+		write(t, path, filter.ReplaceAllString(text, "$1"))
+		if said := analyze(t, "verify", "--man=no", "--recursive-errors=no", path); said != "" {
+			t.Errorf("systemd-analyze verify %s with its filter of addresses:\n%s", name, said)
+		}
 	}
 	// The drop-in, by systemd itself, on a unit that has it.
 	dropin := filepath.Join(dir, "reprosign-rebuilder@.service.d")
