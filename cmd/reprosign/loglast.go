@@ -13,35 +13,61 @@ import (
 	"github.com/reprosign/reprosign/monitor"
 )
 
+// sighting is a checkpoint that somebody has seen.
+type sighting struct {
+	translog.Checkpoint
+
+	where string
+}
+
 // lastSeen returns the newest checkpoint of a policy's log among those that
-// others have seen, with the signature lines of all who have seen the same.
-func lastSeen(ctx context.Context, p *policy.Policy, from []string) ([]byte, error) {
+// others have seen, with the signature lines of all who have seen the same, and
+// all of them, each signed by the log's key.
+func lastSeen(ctx context.Context, p *policy.Policy, from []string) (note []byte, all []sighting, err error) {
 	var newest translog.Checkpoint
-	var note []byte
 	for _, where := range from {
 		signed, err := readSeen(ctx, p.Log.Origin, where)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		c, err := translog.OpenCheckpoint(signed, p.Log.Key)
 		if err != nil {
-			return nil, &failure{code: exitUnverified, cause: fmt.Errorf("%s: %w", where, err)}
+			return nil, nil, &failure{code: exitUnverified, cause: fmt.Errorf("%s: %w", where, err)}
 		}
+		all = append(all, sighting{c, where})
 		switch {
 		case note == nil || c.Size > newest.Size:
 			newest, note = c, signed
 		case c.Size == newest.Size && c.Root != newest.Root:
-			return nil, hinted(&failure{code: exitUnverified, cause: fmt.Errorf("%s: another tree of %d entries, root %v, than one seen before it, root %v", where, c.Size, c.Root, newest.Root)},
-				"the log's key has signed two histories: publish both checkpoints")
+			return nil, nil, hinted(&failure{code: exitUnverified, cause: fmt.Errorf("%s: another tree of %d entries, root %v, than one seen before it, root %v", where, c.Size, c.Root, newest.Root)},
+				twoHistories)
 		case c == newest:
 			note = withLines(note, signed)
 		}
 	}
 	if _, err := openUnder(p, note); err != nil {
-		return nil, hinted(&failure{code: exitUnverified, cause: fmt.Errorf("checkpoint of %d entries from %s: %w", newest.Size, strings.Join(from, ", "), err)},
+		return nil, nil, hinted(&failure{code: exitUnverified, cause: fmt.Errorf("checkpoint of %d entries from %s: %w", newest.Size, strings.Join(from, ", "), err)},
 			"name more witnesses with --last")
 	}
-	return note, nil
+	return note, all, nil
+}
+
+const twoHistories = "the log's key has signed two histories: publish both checkpoints"
+
+// holds reports an error unless a tree, which continues the newest of some
+// checkpoints, continues them all.
+func holds(ctx context.Context, tree monitor.Tree, all []sighting) error {
+	for _, c := range all {
+		root, err := tree.Root(ctx, c.Size)
+		if err != nil {
+			return err
+		}
+		if root != c.Root {
+			return hinted(&failure{code: exitUnverified, cause: fmt.Errorf("%s: a tree of %d entries, root %v, that the newer checkpoint does not continue", c.where, c.Size, c.Root)},
+				twoHistories)
+		}
+	}
+	return nil
 }
 
 // readSeen reads a checkpoint from a file, or asks a witness for it.

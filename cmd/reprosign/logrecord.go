@@ -57,6 +57,9 @@ func (s *logSwitch) record(ctx context.Context, first []byte) (*logRecord, error
 	if r.Continues = root == r.Last.Root; !r.Continues {
 		return r, nil
 	}
+	if err := holds(ctx, tree, s.seen); err != nil {
+		return nil, err
+	}
 	r.proof, err = tree.Consistency(ctx, r.Last.Size)
 	return r, err
 }

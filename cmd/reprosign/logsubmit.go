@@ -84,7 +84,9 @@ func (s *logSwitch) lastCheckpoint(ctx context.Context) ([]byte, error) {
 	if len(s.switchFlags.last) == 0 {
 		return s.site.checkpoint(ctx, &s.before.Policy)
 	}
-	return lastSeen(ctx, &s.before.Policy, s.switchFlags.last)
+	note, all, err := lastSeen(ctx, &s.before.Policy, s.switchFlags.last)
+	s.seen = all
+	return note, err
 }
 
 // recall takes the last checkpoint up that an interrupted run has left.
@@ -94,7 +96,7 @@ func (s *logSwitch) recall(ctx context.Context) error {
 		from = []string{filepath.Join(s.dir, fileLast)}
 	}
 	var err error
-	s.last, err = lastSeen(ctx, &s.before.Policy, from)
+	s.last, s.seen, err = lastSeen(ctx, &s.before.Policy, from)
 	if errors.Is(err, fs.ErrNotExist) {
 		return hinted(err, "name the directory of the run that submitted the policy, or who has seen the last checkpoint under the old key: --last")
 	}

@@ -78,8 +78,9 @@ type logSwitch struct {
 	site         logSite
 	chain        *policy.Chain // up to the policy before, as far as it was asked for
 	before, next draft
-	last         []byte // newest checkpoint under the policy before
-	soFar        string // for who is interrupted
+	last         []byte     // newest checkpoint under the policy before
+	seen         []sighting // what --last named
+	soFar        string     // for who is interrupted
 }
 
 func (a *app) switchLog(ctx context.Context, url string, f switchFlags) error {

@@ -182,11 +182,11 @@ func TestTwoTreesOfOneSizeAreNoLastCheckpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		files = append(files, file)
-		if _, err := lastSeen(t.Context(), &w.Policy, []string{file, file}); err != nil {
+		if _, _, err := lastSeen(t.Context(), &w.Policy, []string{file, file}); err != nil {
 			t.Errorf("the same twice: %v", err)
 		}
 	}
-	_, err := lastSeen(t.Context(), &w.Policy, files)
+	_, _, err := lastSeen(t.Context(), &w.Policy, files)
 	if exitCode(err) != exitUnverified || !strings.Contains(err.Error(), "another tree of 2 entries") {
 		t.Errorf("two histories: %v", err)
 	}
@@ -242,6 +242,53 @@ func TestNoLastCheckpointIsTakenThatDoesNotContinueTheOneBefore(t *testing.T) {
 				t.Errorf("the last checkpoint is\n%s\nkept is\n%s", s.last, kept)
 			}
 		})
+	}
+}
+
+// One witness has seen fewer entries than another, and other ones.
+func TestAnOlderCheckpointOfAnotherHistoryIsNotPassedOver(t *testing.T) {
+	t.Parallel()
+	w := evidencetest.New(t, evidencetest.Options{})
+	file := func(checkpoint []byte) string {
+		name := filepath.Join(t.TempDir(), "checkpoint")
+		if err := os.WriteFile(name, checkpoint, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	forked := *w
+	forked.Log = &evidencetest.Log{Key: w.Log.Key}
+	forked.Release(t, 2)
+	l := monitortest.New(t, w)
+	l.Decide(t, 1)
+	older := file(w.Log.Checkpoint(t))
+	l.Decide(t, 2)
+	newest := file(w.Log.Checkpoint(t))
+
+	s := &logSwitch{before: draft{Policy: w.Policy, envelope: w.Envelope}}
+	changeKey := w.Policy
+	changeKey.Log.Key = nextKey(t, evidencetest.Origin).VerifierKey
+	s.next = draft{Policy: changeKey}
+	w.Log.Key = nextKey(t, evidencetest.Origin)
+	l.Publish(t)
+	var err error
+	if s.site, err = openLogSite(l.Serve(t)); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		older string
+		code  int
+	}{
+		"of the same history": {older, exitOK},
+		"of another":          {file(forked.Log.Checkpoint(t)), exitUnverified},
+	} {
+		s.switchFlags.last = []string{test.older, newest}
+		if s.last, err = s.lastCheckpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.record(t.Context(), l.File("checkpoint")); exitCode(err) != test.code {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
