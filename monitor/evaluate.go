@@ -96,12 +96,13 @@ func (w *watch) evaluate(ctx context.Context) error {
 // errNotAsked is the outcome of an evaluation that was left for the next pass.
 var errNotAsked = errors.New("not asked for")
 
-// judge judges the complaints that are due, as evaluate does decisions.
+// judge judges the complaints that are due, as evaluate does decisions: also when
+// evidence of others was out of reach.
 func (w *watch) judge(ctx context.Context, until time.Time) error {
 	now := w.time()
 	var left, last []complaint
 	for _, c := range w.state.Complaints {
-		if w.lost || c.Next > now || w.now().After(until) {
+		if len(last) > 0 || c.Next > now || w.now().After(until) {
 			left = append(left, c)
 			continue
 		}
