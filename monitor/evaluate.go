@@ -90,16 +90,16 @@ func (w *watch) evaluate(ctx context.Context) error {
 		}
 	}
 	w.state.Pending = append(left, last...)
-	return w.judge(ctx, until)
+	return w.judge(ctx)
 }
 
 // errNotAsked is the outcome of an evaluation that was left for the next pass.
 var errNotAsked = errors.New("not asked for")
 
-// judge judges the complaints that are due, as evaluate does decisions: also when
-// evidence of others was out of reach.
-func (w *watch) judge(ctx context.Context, until time.Time) error {
-	now := w.time()
+// judge judges the complaints that are due, as evaluate does decisions, and whatever
+// became of those: with time of its own, and also when their evidence was out of reach.
+func (w *watch) judge(ctx context.Context) error {
+	now, until := w.time(), w.now().Add(evaluateTime)
 	var left, last []complaint
 	for _, c := range w.state.Complaints {
 		if len(last) > 0 || c.Next > now || w.now().After(until) {
