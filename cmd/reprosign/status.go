@@ -84,7 +84,7 @@ func next(d *releaseDocument) string {
 	case d.State == "held":
 		return "operators disagree more than the policy allows: look at what differs; an admin can withdraw it"
 	case d.Final:
-		return "it will not be signed; find out what differs before you submit another version"
+		return "it will not be signed; mend what the reason names before you submit another version"
 	}
 	return fmt.Sprintf("reprosign wait %v returns when it is signed", d.Release)
 }

@@ -233,7 +233,7 @@ func (f *follower) judge() error {
 	return &failure{
 		code:  exitRefused,
 		cause: fmt.Errorf("%s will not be signed: %s: %s", documentOf(f.last).title(), f.last.State, f.last.Reason),
-		hint:  "do not retry; find out what differs, then submit another version",
+		hint:  "do not retry; mend what the reason names, then submit another version",
 	}
 }
 
