@@ -98,8 +98,8 @@ func TestAnOutageOnlyDelays(t *testing.T) {
 					t.Error("anchored during the outage")
 				}
 				// Four at first, then one at a time, ever more seldom.
-				if r.asked < 10 || r.asked > 60 {
-					t.Errorf("%d requests in %v", r.asked, away)
+				if n := r.requests(); n < 10 || n > 60 {
+					t.Errorf("%d requests in %v", n, away)
 				}
 				r.setSpoil(nil)
 				<-time.After(20 * time.Minute)

@@ -81,6 +81,13 @@ func (r *rekor) setSpoil(f func(*http.Request, *httptest.ResponseRecorder)) {
 	r.spoil = f
 }
 
+// requests tells how many entries were asked to be added.
+func (r *rekor) requests() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
+}
+
 // RoundTrip answers a request without a network, so that a test's time can
 // pass as fast as it likes.
 func (r *rekor) RoundTrip(q *http.Request) (*http.Response, error) {
