@@ -5,6 +5,7 @@ package dashboard_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -52,8 +54,12 @@ func startBrowser(t testing.TB) *browser {
 	must(t, err)
 	back, theirBack, err := os.Pipe()
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), program, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-		"--disable-background-networking", "--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
+	profile, err := os.MkdirTemp("", "reprosign-browser-")
+	must(t, err)
+	// The test's own context ends before the browser can be asked to close.
+	ctx, kill := context.WithCancel(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(ctx, program, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+		"--disable-background-networking", "--remote-debugging-pipe", "--user-data-dir="+profile, "about:blank")
 	cmd.ExtraFiles = []*os.File{theirs, theirBack} // 3 and 4, as the option wants them
 	must(t, cmd.Start())
 	must(t, theirs.Close())
@@ -61,10 +67,20 @@ func startBrowser(t testing.TB) *browser {
 	b := &browser{t: t, to: ours, from: bufio.NewReader(back)}
 	t.Cleanup(func() {
 		// It answers by closing the pipe.
+		defer time.AfterFunc(10*time.Second, kill).Stop()
 		_, _ = ours.WriteString(`{"id":0,"method":"Browser.close"}` + "\x00")
 		_, _ = io.Copy(io.Discard, back)
 		_ = cmd.Wait()
 		_, _ = ours.Close(), back.Close()
+		kill()
+		// Its helpers may outlive it for a moment, and still write to the profile.
+		for range 500 {
+			if os.RemoveAll(profile) == nil {
+				return
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+		t.Errorf("profile %s of the browser cannot be removed", profile)
 	})
 	var target struct {
 		ID string `json:"targetId"`
