@@ -54,8 +54,7 @@ func startBrowser(t testing.TB) *browser {
 	must(t, err)
 	back, theirBack, err := os.Pipe()
 	must(t, err)
-	profile, err := os.MkdirTemp("", "reprosign-browser-")
-	must(t, err)
+	profile := t.TempDir()
 	// The test's own context ends before the browser can be asked to close.
 	ctx, kill := context.WithCancel(context.WithoutCancel(t.Context()))
 	cmd := exec.CommandContext(ctx, program, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
@@ -73,7 +72,8 @@ func startBrowser(t testing.TB) *browser {
 		_ = cmd.Wait()
 		_, _ = ours.Close(), back.Close()
 		kill()
-		// Its helpers may outlive it for a moment, and still write to the profile.
+		// Its helpers may outlive it for a moment, and write to the profile while the
+		// test's directories are removed, which comes after this.
 		for range 500 {
 			if os.RemoveAll(profile) == nil {
 				return
