@@ -20,40 +20,42 @@ import (
 func TestTypedCallsUnderAnothersNameAreDeniedAtOnce(t *testing.T) {
 	t.Parallel()
 	h := startHouse(t)
-	a, p := h.connect(t, alpha), h.connect(t, press)
+	// Each call has its own connection: on a shared one it might be told of another's refusal.
+	a := func() *bus.Conn { return h.connect(t, alpha) }
+	p := func() *bus.Conn { return h.connect(t, press) }
 	vote := bus.Vote{Envelope: envelope(t, "vote")}
 	for name, call := range map[string]func(ctx context.Context) error{
-		`"vote.beta"`: func(ctx context.Context) error { return a.PublishVote(ctx, "beta", vote) },
+		`"vote.beta"`: func(ctx context.Context) error { return a().PublishVote(ctx, "beta", vote) },
 		`"api.v1.receipts.beta"`: func(ctx context.Context) error {
-			_, err := a.AskReceipts(ctx, "beta", bus.ReceiptsRequest{})
+			_, err := a().AskReceipts(ctx, "beta", bus.ReceiptsRequest{})
 			return err
 		},
 		`"api.v1.complain.beta"`: func(ctx context.Context) error {
-			_, err := a.Complain(ctx, "beta", bus.ComplainRequest{})
+			_, err := a().Complain(ctx, "beta", bus.ComplainRequest{})
 			return err
 		},
 		`"api.v1.complain.press"`: func(ctx context.Context) error {
-			_, err := p.Complain(ctx, "press", bus.ComplainRequest{})
+			_, err := p().Complain(ctx, "press", bus.ComplainRequest{})
 			return err
 		},
-		`reb-beta"`:             func(ctx context.Context) error { return a.Tasks(ctx, "beta", 1, nil) },
-		`rcpt-beta"`:            func(ctx context.Context) error { return a.Receipts(ctx, "beta", nil) },
-		`VOTES.coordinators"`:   func(ctx context.Context) error { return a.Votes(ctx, 1, nil) },
-		`"api.v1.submit.alpha"`: func(ctx context.Context) error { _, err := a.Submit(ctx, "alpha", bus.SubmitRequest{}); return err },
-		`"signer.v1.sign"`:      func(ctx context.Context) error { _, err := p.Sign(ctx, bus.SignRequest{}); return err },
-		`"signer.v1.decide"`:    func(ctx context.Context) error { _, err := a.Decide(ctx, bus.DecideRequest{}); return err },
-		`"api.v1.submit.other"`: func(ctx context.Context) error { _, err := p.Submit(ctx, "other", bus.SubmitRequest{}); return err },
-		`reb-alpha"`:            func(ctx context.Context) error { return p.Tasks(ctx, "alpha", 1, nil) },
-		`"vote.press"`:          func(ctx context.Context) error { return p.PublishVote(ctx, "press", vote) },
+		`reb-beta"`:             func(ctx context.Context) error { return a().Tasks(ctx, "beta", 1, nil) },
+		`rcpt-beta"`:            func(ctx context.Context) error { return a().Receipts(ctx, "beta", nil) },
+		`VOTES.coordinators"`:   func(ctx context.Context) error { return a().Votes(ctx, 1, nil) },
+		`"api.v1.submit.alpha"`: func(ctx context.Context) error { _, err := a().Submit(ctx, "alpha", bus.SubmitRequest{}); return err },
+		`"signer.v1.sign"`:      func(ctx context.Context) error { _, err := p().Sign(ctx, bus.SignRequest{}); return err },
+		`"signer.v1.decide"`:    func(ctx context.Context) error { _, err := a().Decide(ctx, bus.DecideRequest{}); return err },
+		`"api.v1.submit.other"`: func(ctx context.Context) error { _, err := p().Submit(ctx, "other", bus.SubmitRequest{}); return err },
+		`reb-alpha"`:            func(ctx context.Context) error { return p().Tasks(ctx, "alpha", 1, nil) },
+		`"vote.press"`:          func(ctx context.Context) error { return p().PublishVote(ctx, "press", vote) },
 		`"event.stable.signed"`: func(ctx context.Context) error {
-			return p.PublishEvent(ctx, bus.Event{Suite: "stable", State: "signed"})
+			return p().PublishEvent(ctx, bus.Event{Suite: "stable", State: "signed"})
 		},
-		`"log.v1.read"`:   func(ctx context.Context) error { _, err := p.ReadLog(ctx, bus.LogRequest{}); return err },
-		`"receipt.alpha"`: func(ctx context.Context) error { return a.PublishReceipt(ctx, "alpha", envelope(t, "r")) },
+		`"log.v1.read"`:   func(ctx context.Context) error { _, err := p().ReadLog(ctx, bus.LogRequest{}); return err },
+		`"receipt.alpha"`: func(ctx context.Context) error { return a().PublishReceipt(ctx, "alpha", envelope(t, "r")) },
 		`"task.all.stable"`: func(ctx context.Context) error {
-			return a.PublishTask(ctx, "stable", bus.Task{Opening: envelope(t, "o"), Request: envelope(t, "r")})
+			return a().PublishTask(ctx, "stable", bus.Task{Opening: envelope(t, "o"), Request: envelope(t, "r")})
 		},
-		`STREAM.`: func(ctx context.Context) error { return a.EnsureStreams(ctx, bus.StreamOptions{Replicas: 1}) },
+		`STREAM.`: func(ctx context.Context) error { return a().EnsureStreams(ctx, bus.StreamOptions{Replicas: 1}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
