@@ -78,6 +78,19 @@ func TestAComplaintThatIsNotJustifiedIsToldAsSuch(t *testing.T) {
 	s.quiet(t)
 }
 
+// complain publishes the lawful complaint of the rebuilder that was left out, and
+// returns what the record brings.
+func complain(t *testing.T, l *monitortest.Log, r *evidencetest.Release) []*attest.Envelope {
+	t.Helper()
+	key := l.Rebuilders[2]
+	counted := r.Vote(t, key, r.Artifacts)
+	complaint, receipt := r.Complain(t, key, counted)
+	bodies := []*attest.Envelope{complaint, receipt, counted}
+	l.Record(t, attest.RecordComplaint, bodies...)
+	l.Publish(t)
+	return bodies
+}
+
 // A coordinator cannot silence a complaint by keeping the evidence back.
 func TestAComplaintWithoutEvidenceIsAnAlarmAfterATime(t *testing.T) {
 	t.Parallel()
@@ -85,11 +98,7 @@ func TestAComplaintWithoutEvidenceIsAnAlarmAfterATime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l, r := decidedWithout(t)
-			key := l.Rebuilders[2]
-			counted := r.Vote(t, key, r.Artifacts)
-			complaint, receipt := r.Complain(t, key, counted)
-			l.Record(t, attest.RecordComplaint, complaint, receipt, counted)
-			l.Publish(t)
+			complain(t, l, r)
 			path := monitortest.EvidencePath(r.ID)
 			data := l.File(path)
 			l.Set(path, served)
@@ -149,16 +158,12 @@ func TestAComplaintIsNotCalledUnjustifiedForWhatIsServed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l, r := decidedWithout(t)
-			key := l.Rebuilders[2]
-			counted := r.Vote(t, key, r.Artifacts)
-			complaint, receipt := r.Complain(t, key, counted)
-			l.Record(t, attest.RecordComplaint, complaint, receipt, counted)
-			l.Publish(t)
+			bodies := complain(t, l, r)
 			l.Away("api/")
 			s := newScene(t, l, nil)
 			s.quiet(t)
 			l.Away("")
-			spoil(t, l, r, []*attest.Envelope{complaint, receipt, counted})
+			spoil(t, l, r, bodies)
 			raised := s.pass(t).Raised
 			s.now += 3600
 			raised = append(raised, s.pass(t).Raised...)

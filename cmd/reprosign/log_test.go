@@ -17,41 +17,34 @@ import (
 // directory log. The script command "log WHAT" makes something happen to it.
 func TestLogs(t *testing.T) {
 	t.Parallel()
-	scripts, err := filepath.Glob("testdata/log/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, script := range scripts {
-		t.Run(filepath.Base(script), func(t *testing.T) {
-			t.Parallel()
-			l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{}))
-			first := l.Release(t, 1)
-			l.Publish(t)
-			url := l.Serve(t)
-			testscript.Run(t, testscript.Params{
-				Files:               []string{script},
-				RequireExplicitExec: true,
-				Setup: func(env *testscript.Env) error {
-					trust, err := l.Envelope.Encode()
-					if err != nil {
-						return err
+	eachScript(t, "log", func(t *testing.T, script string) {
+		l := monitortest.New(t, evidencetest.New(t, evidencetest.Options{}))
+		first := l.Release(t, 1)
+		l.Publish(t)
+		url := l.Serve(t)
+		testscript.Run(t, testscript.Params{
+			Files:               []string{script},
+			RequireExplicitExec: true,
+			Setup: func(env *testscript.Env) error {
+				trust, err := l.Envelope.Encode()
+				if err != nil {
+					return err
+				}
+				l.Write(t, filepath.Join(env.WorkDir, "log"))
+				env.Setenv("URL", url)
+				env.Setenv("FIRST", first.ID.String())
+				return os.WriteFile(filepath.Join(env.WorkDir, "trust.json"), trust, 0o600)
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"status": wantStatus,
+				"log": func(ts *testscript.TestScript, _ bool, args []string) {
+					if err := happen(t, l, first, args[0]); err != "" {
+						ts.Fatalf("log %s: %s", args[0], err)
 					}
-					l.Write(t, filepath.Join(env.WorkDir, "log"))
-					env.Setenv("URL", url)
-					env.Setenv("FIRST", first.ID.String())
-					return os.WriteFile(filepath.Join(env.WorkDir, "trust.json"), trust, 0o600)
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"status": wantStatus,
-					"log": func(ts *testscript.TestScript, _ bool, args []string) {
-						if err := happen(t, l, first, args[0]); err != "" {
-							ts.Fatalf("log %s: %s", args[0], err)
-						}
-					},
-				},
-			})
+			},
 		})
-	}
+	})
 }
 
 // happen makes something happen to a log.

@@ -32,44 +32,37 @@ type turning struct {
 // something happen to the log and to what its dashboard lists.
 func TestLogChanges(t *testing.T) {
 	t.Parallel()
-	scripts, err := filepath.Glob("testdata/change/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, script := range scripts {
-		t.Run(filepath.Base(script), func(t *testing.T) {
-			t.Parallel()
-			l := newTurning(t)
-			url := l.Serve(t)
-			testscript.Run(t, testscript.Params{
-				Files:               []string{script},
-				RequireExplicitExec: true,
-				Setup: func(env *testscript.Env) error {
-					l.coordinator.world.write(t, env.WorkDir)
-					env.Setenv("REPROSIGN_NAME", "publisher")
-					env.Setenv("REPROSIGN_NATS_URL", l.coordinator.url)
-					env.Setenv("REPROSIGN_NATS_SEED", "nats.seed")
-					env.Setenv("URL", url)
-					env.Setenv("OLD", l.World.Log.Key.VerifierKey.String())
-					for name, key := range map[string]attest.SigningKey{
-						"NEXT": nextKey(t, evidencetest.Origin), "OTHER": nextKey(t, "next.example.org"), "THIRD": nextKey(t, "third.example.org"),
-					} {
-						env.Setenv(name, key.VerifierKey.String())
-					}
-					taken, err := attest.NewVerifierKey(evidencetest.Origin, evidencetest.Ed25519("admin admin-1").Public())
-					if err != nil {
-						return err
-					}
-					env.Setenv("TAKEN", taken.String())
-					return nil
-				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"status": wantStatus,
-					"site":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(l.happen(t, ts, args[0])) },
-				},
-			})
+	eachScript(t, "change", func(t *testing.T, script string) {
+		l := newTurning(t)
+		url := l.Serve(t)
+		testscript.Run(t, testscript.Params{
+			Files:               []string{script},
+			RequireExplicitExec: true,
+			Setup: func(env *testscript.Env) error {
+				l.coordinator.world.write(t, env.WorkDir)
+				env.Setenv("REPROSIGN_NAME", "publisher")
+				env.Setenv("REPROSIGN_NATS_URL", l.coordinator.url)
+				env.Setenv("REPROSIGN_NATS_SEED", "nats.seed")
+				env.Setenv("URL", url)
+				env.Setenv("OLD", l.World.Log.Key.VerifierKey.String())
+				for name, key := range map[string]attest.SigningKey{
+					"NEXT": nextKey(t, evidencetest.Origin), "OTHER": nextKey(t, "next.example.org"), "THIRD": nextKey(t, "third.example.org"),
+				} {
+					env.Setenv(name, key.VerifierKey.String())
+				}
+				taken, err := attest.NewVerifierKey(evidencetest.Origin, evidencetest.Ed25519("admin admin-1").Public())
+				if err != nil {
+					return err
+				}
+				env.Setenv("TAKEN", taken.String())
+				return nil
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"status": wantStatus,
+				"site":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(l.happen(t, ts, args[0])) },
+			},
 		})
-	}
+	})
 }
 
 func nextKey(t testing.TB, origin string) attest.SigningKey {

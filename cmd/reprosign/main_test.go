@@ -215,37 +215,45 @@ func TestOffline(t *testing.T) {
 	})
 }
 
-func TestOnline(t *testing.T) {
-	t.Parallel()
-	scripts, err := filepath.Glob("testdata/online/*.txtar")
+// eachScript runs the scripts of a directory of testdata, each as a test of its own.
+func eachScript(t *testing.T, directory string, run func(t *testing.T, script string)) {
+	t.Helper()
+	scripts, err := filepath.Glob(filepath.Join("testdata", directory, "*.txtar"))
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
 	for _, script := range scripts {
 		t.Run(filepath.Base(script), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			c := startCoordinator(t, w)
-			testscript.Run(t, testscript.Params{
-				Files:               []string{script},
-				RequireExplicitExec: true,
-				Setup: func(env *testscript.Env) error {
-					w.write(t, env.WorkDir)
-					env.Setenv("REPROSIGN_NAME", "publisher")
-					env.Setenv("REPROSIGN_KEY", "publisher.pem")
-					env.Setenv("REPROSIGN_NATS_URL", c.url)
-					env.Setenv("REPROSIGN_NATS_SEED", "nats.seed")
-					env.Setenv("FIRST", w.first.ID.String())
-					env.Setenv("SECOND", w.second.ID.String())
-					env.Setenv("SHA256", w.first.Artifacts[0].SHA256.String())
-					return nil
-				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"status": wantStatus, "mode": wantMode,
-					"scene": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(c.set(t, args[0])) },
-					"asked": c.asked, "same": c.same,
-				},
-			})
+			run(t, script)
 		})
 	}
+}
+
+func TestOnline(t *testing.T) {
+	t.Parallel()
+	eachScript(t, "online", func(t *testing.T, script string) {
+		w := newWorld(t)
+		c := startCoordinator(t, w)
+		testscript.Run(t, testscript.Params{
+			Files:               []string{script},
+			RequireExplicitExec: true,
+			Setup: func(env *testscript.Env) error {
+				w.write(t, env.WorkDir)
+				env.Setenv("REPROSIGN_NAME", "publisher")
+				env.Setenv("REPROSIGN_KEY", "publisher.pem")
+				env.Setenv("REPROSIGN_NATS_URL", c.url)
+				env.Setenv("REPROSIGN_NATS_SEED", "nats.seed")
+				env.Setenv("FIRST", w.first.ID.String())
+				env.Setenv("SECOND", w.second.ID.String())
+				env.Setenv("SHA256", w.first.Artifacts[0].SHA256.String())
+				return nil
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"status": wantStatus, "mode": wantMode,
+				"scene": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(c.set(t, args[0])) },
+				"asked": c.asked, "same": c.same,
+			},
+		})
+	})
 }
