@@ -56,13 +56,10 @@ func TestCanonicalFormIsTheSameWithAndWithoutTheShortcut(t *testing.T) {
 
 func TestWhatThereIsMuchOfTakesTheShortcut(t *testing.T) {
 	for _, v := range []any{
-		&statement[rebuildPredicate]{},
-		statement[rebuildPredicate]{},
 		&Envelope{},
 		Artifacts{},
 		&Artifacts{},
-		statement[openingPredicate]{},
-		statement[decisionPredicate]{},
+		&statement[signaturesPredicate]{},
 		statement[signaturesPredicate]{},
 		statement[requestPredicate]{},
 	} {

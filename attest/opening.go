@@ -19,19 +19,6 @@ type Opening struct {
 	Deadline     Time // votes committed later are rejected
 }
 
-type openingPredicate struct {
-	Attempt      int    `json:"attempt"`
-	Coordinator  string `json:"coordinator"`
-	Deadline     Time   `json:"deadline"`
-	Nonce        Digest `json:"nonce"`
-	Opened       Time   `json:"opened"`
-	Policy       Digest `json:"policy"`
-	PolicySerial uint64 `json:"policySerial"`
-	Request      Digest `json:"request"`
-}
-
-const requestSubject = "release-request"
-
 // maxSerial keeps policy serials exact in JSON.
 const maxSerial = 1<<53 - 1
 
@@ -57,10 +44,20 @@ func (o Opening) Encode() ([]byte, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	return encodeStatement(OpeningType, openingPredicate{
-		Attempt: o.Attempt, Coordinator: o.Coordinator, Deadline: o.Deadline, Nonce: o.Nonce, Opened: o.Opened,
-		Policy: o.Policy, PolicySerial: o.PolicySerial, Request: o.Request,
-	}, oneSubject(requestSubject, o.Request))
+	return writeStatement(o.walk)
+}
+
+func (o *Opening) walk(w *walk) {
+	number(w, beginStatement+`{"attempt":`, &o.Attempt)
+	word(w, `,"coordinator":`, &o.Coordinator)
+	w.time(`,"deadline":`, &o.Deadline)
+	w.digest(`,"nonce":`, &o.Nonce)
+	w.time(`,"opened":`, &o.Opened)
+	w.digest(`,"policy":`, &o.Policy)
+	number(w, `,"policySerial":`, &o.PolicySerial)
+	w.digest(`,"request":`, &o.Request)
+	w.again(`},"predicateType":"`+OpeningType+`","subject":[{"digest":{"sha256":"`, o.Request)
+	w.text(`},"name":"release-request"}]}`)
 }
 
 // Seal signs the opening with an opening key.
@@ -70,20 +67,12 @@ func (o Opening) Seal(key SigningKey) (*Envelope, error) {
 
 // ParseOpening reads an opening's payload, whose envelope somebody else verified.
 func ParseOpening(payload []byte) (Opening, error) {
-	s, err := decodeStatement[openingPredicate](payload, OpeningType)
-	if err != nil {
+	var o Opening
+	if err := readStatement(payload, o.walk); err != nil {
 		return Opening{}, fmt.Errorf("parsing opening: %w", err)
-	}
-	p := s.Predicate
-	o := Opening{
-		Coordinator: p.Coordinator, Request: p.Request, Policy: p.Policy, PolicySerial: p.PolicySerial,
-		Attempt: p.Attempt, Nonce: p.Nonce, Opened: p.Opened, Deadline: p.Deadline,
 	}
 	if err := o.Check(); err != nil {
 		return Opening{}, fmt.Errorf("parsing %w", err)
-	}
-	if err := wantSubject(s.Subject, requestSubject, o.Request); err != nil {
-		return Opening{}, fmt.Errorf("parsing opening: %w", err)
 	}
 	return o, nil
 }

@@ -75,47 +75,7 @@ const (
 
 	maxEnvironment      = 32
 	maxEnvironmentValue = 256
-
-	inputsName = "input-manifest"
-	logName    = "build-log"
 )
-
-type rebuildPredicate struct {
-	BuildDefinition rebuildDefinition `json:"buildDefinition"`
-	RunDetails      rebuildRun        `json:"runDetails"`
-}
-
-type rebuildDefinition struct {
-	BuildType            string          `json:"buildType"`
-	ExternalParameters   rebuildExternal `json:"externalParameters"`
-	InternalParameters   rebuildInternal `json:"internalParameters"`
-	ResolvedDependencies []reference     `json:"resolvedDependencies"`
-}
-
-type rebuildExternal struct {
-	Release Digest `json:"release"`
-}
-
-type rebuildInternal struct {
-	Environment map[string]string `json:"environment"`
-	Isolation   Isolation         `json:"isolation"`
-}
-
-type rebuildRun struct {
-	Builder    rebuildBuilder  `json:"builder"`
-	Byproducts []reference     `json:"byproducts"`
-	Metadata   rebuildMetadata `json:"metadata"`
-	Outcome    Outcome         `json:"reprosign_outcome"`
-}
-
-type rebuildBuilder struct {
-	ID string `json:"id"`
-}
-
-type rebuildMetadata struct {
-	FinishedOn Time `json:"finishedOn"`
-	StartedOn  Time `json:"startedOn"`
-}
 
 // Check reports why the statement is not well-formed.
 func (r Rebuild) Check() error {
@@ -156,43 +116,27 @@ func (r Rebuild) Encode() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	p := rebuildPredicate{
-		BuildDefinition: rebuildDefinition{
-			BuildType:          RebuildBuildType,
-			ExternalParameters: rebuildExternal{r.Release},
-			InternalParameters: rebuildInternal{r.Environment, r.Isolation},
-		},
-		RunDetails: rebuildRun{
-			Builder:  rebuildBuilder{r.Rebuilder},
-			Metadata: rebuildMetadata{r.Finished, r.Started},
-			Outcome:  r.Outcome,
-		},
-	}
-	p.BuildDefinition.ResolvedDependencies = optionalReference(inputsName, r.Inputs)
-	p.RunDetails.Byproducts = optionalReference(logName, r.Log)
-	subjects := oneSubject(setSubject, r.Set)
-	if r.Outcome != Built {
-		subjects = oneSubject(sourceSubject, r.Source)
-	}
-	return encodeStatement(RebuildType, p, subjects)
+	return writeStatement(r.walk)
 }
 
-func optionalReference(name string, d Digest) []reference {
-	if d.IsZero() {
-		return nil
+func (r *Rebuild) walk(w *walk) {
+	w.digest(beginStatement+`{"buildDefinition":{"buildType":"`+RebuildBuildType+`","externalParameters":{"release":`, &r.Release)
+	w.words(`},"internalParameters":{"environment":`, &r.Environment)
+	word(w, `,"isolation":`, &r.Isolation)
+	w.optional(`},"resolvedDependencies":`, &r.Inputs, "input-manifest")
+	word(w, `},"runDetails":{"builder":{"id":`, &r.Rebuilder)
+	w.optional(`},"byproducts":`, &r.Log, "build-log")
+	w.time(`,"metadata":{"finishedOn":`, &r.Finished)
+	w.time(`,"startedOn":`, &r.Started)
+	word(w, `},"reprosign_outcome":`, &r.Outcome)
+	name, subject := sourceSubject, &r.Source
+	if r.Outcome == Built {
+		name, subject = setSubject, &r.Set
 	}
-	return []reference{{Name: name, Digest: subjectDigest{SHA256: d}}}
-}
-
-func readOptional(refs []reference, name string) (Digest, error) {
-	if len(refs) == 0 {
-		return Digest{}, nil
-	}
-	want := reference{Name: name, Digest: subjectDigest{SHA256: refs[0].Digest.SHA256}}
-	if len(refs) != 1 || refs[0] != want || want.Digest.SHA256.IsZero() {
-		return Digest{}, malformed("other reference than one %q", name)
-	}
-	return want.Digest.SHA256, nil
+	w.digest(`}},"predicateType":"`+RebuildType+`","subject":[{"digest":{"sha256":`, subject)
+	w.text(`},"name":"`)
+	w.text(name)
+	w.text(`"}]}`)
 }
 
 // Seal signs the statement with the rebuilder's key.
@@ -202,33 +146,8 @@ func (r Rebuild) Seal(key SigningKey) (*Envelope, error) {
 
 // ParseRebuild reads a rebuild statement's payload, whose envelope somebody else verified.
 func ParseRebuild(payload []byte) (Rebuild, error) {
-	s, err := decodeStatement[rebuildPredicate](payload, RebuildType)
-	if err != nil {
-		return Rebuild{}, fmt.Errorf("parsing rebuild: %w", err)
-	}
-	def, run := s.Predicate.BuildDefinition, s.Predicate.RunDetails
-	if def.BuildType != RebuildBuildType {
-		return Rebuild{}, fmt.Errorf("parsing rebuild: %w", malformed("build type %q", clip(def.BuildType)))
-	}
-	r := Rebuild{
-		Release: def.ExternalParameters.Release, Rebuilder: run.Builder.ID, Outcome: run.Outcome,
-		Isolation: def.InternalParameters.Isolation, Environment: def.InternalParameters.Environment,
-		Started: run.Metadata.StartedOn, Finished: run.Metadata.FinishedOn,
-	}
-	if r.Inputs, err = readOptional(def.ResolvedDependencies, inputsName); err != nil {
-		return Rebuild{}, fmt.Errorf("parsing rebuild: dependencies: %w", err)
-	}
-	if r.Log, err = readOptional(run.Byproducts, logName); err != nil {
-		return Rebuild{}, fmt.Errorf("parsing rebuild: byproducts: %w", err)
-	}
-	name, named := sourceSubject, &r.Source
-	if r.Outcome == Built {
-		name, named = setSubject, &r.Set
-	}
-	if len(s.Subject) == 1 {
-		*named = s.Subject[0].Digest.SHA256
-	}
-	if err := wantSubject(s.Subject, name, *named); err != nil {
+	var r Rebuild
+	if err := readStatement(payload, r.walk); err != nil {
 		return Rebuild{}, fmt.Errorf("parsing rebuild: %w", err)
 	}
 	if err := r.Check(); err != nil {

@@ -43,13 +43,6 @@ type subjectDigest struct {
 	SHA512 Digest512 `json:"sha512,omitzero"`
 }
 
-// reference is the in-toto ResourceDescriptor as far as reprosign uses it.
-type reference struct {
-	Digest subjectDigest `json:"digest"`
-	Name   string        `json:"name,omitzero"`
-	URI    string        `json:"uri,omitzero"`
-}
-
 func oneSubject(name string, d Digest) []subject {
 	return []subject{{Name: name, Digest: subjectDigest{SHA256: d}}}
 }

@@ -1,0 +1,246 @@
+package attest
+
+import (
+	"bytes"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// walk goes through the canonical JSON (RFC 8785) of a statement from its first
+// byte to its last. The statements of which there are most describe themselves by
+// one walk for both directions:
+//
+//	func (o *Opening) walk(w *walk) {
+//		number(w, beginStatement+`{"attempt":`, &o.Attempt)
+//		word(w, `,"coordinator":`, &o.Coordinator)
+//		w.time(`,"deadline":`, &o.Deadline)
+//		…
+//
+// Each step goes through a fixed text and then through the one spelling of a
+// value. Writing, it appends both. Reading, it first guesses the value from what
+// comes next and then wants to see both: a guess that is wrong only fails. So what
+// was read is what writing writes, byte for byte, as [UnmarshalStrict] has it,
+// which takes many times as long. After a step that fails the others do nothing.
+type walk struct {
+	reading bool
+	data    []byte // written so far, or left to read
+	size    int    // of all that is read, in bytes
+	err     error
+}
+
+// beginStatement is what all statements begin with.
+const beginStatement = `{"_type":"` + inTotoStatement + `","predicate":`
+
+// writeStatement returns what a walk writes.
+func writeStatement(steps func(*walk)) ([]byte, error) {
+	w := walk{data: make([]byte, 0, 1024)}
+	steps(&w)
+	return w.data, w.err
+}
+
+// readStatement has a walk read a payload to its end.
+func readStatement(payload []byte, steps func(*walk)) error {
+	if len(payload) > MaxPayload {
+		return malformed("%d bytes, at most %d allowed", len(payload), MaxPayload)
+	}
+	w := walk{reading: true, data: payload, size: len(payload)}
+	steps(&w)
+	if w.err == nil && len(w.data) > 0 {
+		w.refuse("")
+	}
+	return w.err
+}
+
+// refuse says what belongs where the walk has come to; both may be hostile and long.
+func (w *walk) refuse(want string) {
+	const shown = 40
+	same := 0
+	for same < min(len(w.data), len(want)) && w.data[same] == want[same] {
+		same++
+	}
+	w.fail(malformed("%w: %.*q at byte %d, where %.*q belongs",
+		errNotCanonical, shown, w.data[same:], w.size-len(w.data)+same, shown, want[same:]))
+}
+
+func (w *walk) fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+// text goes through what is the same in every statement, or follows from what
+// the statement has said before.
+func (w *walk) text(s string) { through(w, s) }
+
+func through[T string | []byte](w *walk, s T) {
+	switch {
+	case w.err != nil:
+	case !w.reading:
+		w.data = append(w.data, s...)
+	case len(w.data) >= len(s) && string(w.data[:len(s)]) == string(s):
+		w.data = w.data[len(s):]
+	default:
+		w.refuse(string(s))
+	}
+}
+
+// next reports whether a text is next to be read.
+func (w *walk) next(s string) bool { return w.reading && string(w.ahead(0, len(s))) == s }
+
+// ahead returns what is next to be read, as far as it is there.
+func (w *walk) ahead(from, to int) []byte {
+	return w.data[min(from, len(w.data)):min(to, len(w.data))]
+}
+
+func (w *walk) digest(before string, d *Digest) { w.hex(before, d[:]) }
+
+func (w *walk) digest512(before string, d *Digest512) { w.hex(before, d[:]) }
+
+func (w *walk) hex(before string, b []byte) {
+	w.text(before)
+	w.text(`"`)
+	if w.reading {
+		_, _ = hex.Decode(b, w.ahead(0, hex.EncodedLen(len(b))))
+	}
+	w.spelled(b)
+}
+
+// spelled goes through bytes in hexadecimal, up to the quote.
+func (w *walk) spelled(b []byte) {
+	var spelling [2*len(Digest512{}) + 1]byte
+	through(w, append(hex.AppendEncode(spelling[:0], b), '"'))
+}
+
+// again goes through a digest that was said before, up to the quote.
+func (w *walk) again(before string, d Digest) {
+	w.text(before)
+	w.spelled(d[:])
+}
+
+func (w *walk) time(before string, t *Time) {
+	w.text(before)
+	w.text(`"`)
+	if w.reading {
+		_ = t.UnmarshalText(w.ahead(0, len(timeLayout)))
+	}
+	spelling, err := t.MarshalText()
+	through(w, append(spelling, '"'))
+	w.fail(err)
+}
+
+func (w *walk) truth(before string, b *bool) {
+	w.text(before)
+	if w.reading {
+		*b = w.next("true")
+	}
+	w.text(strconv.FormatBool(*b))
+}
+
+// number goes through a whole number from zero on that JSON keeps exact.
+func number[N int | uint64](w *walk, before string, n *N) {
+	w.text(before)
+	if w.reading {
+		digits := len(w.data) - len(bytes.TrimLeft(w.data, "0123456789"))
+		guess, _ := strconv.ParseUint(string(w.ahead(0, min(digits, 16))), 10, 53)
+		*n = N(guess)
+	}
+	var spelling [20]byte
+	through(w, strconv.AppendUint(spelling[:0], uint64(*n), 10))
+}
+
+// word goes through a text: a name, or a word from a list.
+func word[S ~string](w *walk, before string, s *S) {
+	w.text(before)
+	var scratch [128]byte
+	if w.reading {
+		guess, _ := jsontext.AppendUnquote(scratch[:0], w.quoted())
+		*s = S(guess)
+	}
+	spelling, err := jsontext.AppendQuote(scratch[:0], *s)
+	through(w, spelling)
+	w.fail(err)
+}
+
+// quoted returns the text in quotes that is next to be read, if one is.
+func (w *walk) quoted() []byte {
+	for i := 1; i < len(w.data); i++ {
+		switch w.data[i] {
+		case '\\':
+			i++
+		case '"':
+			return w.data[:i+1]
+		}
+	}
+	return nil
+}
+
+// list goes through an array.
+func list[T any](w *walk, before string, items *[]T, step func(*T)) {
+	w.text(before)
+	w.text(`[`)
+	for i := 0; w.more(`]`, i, len(*items)); i++ {
+		if w.reading {
+			*items = append(*items, *new(T))
+		}
+		step(&(*items)[i])
+	}
+	w.text(`]`)
+}
+
+// words goes through an object of texts.
+func (w *walk) words(before string, m *map[string]string) {
+	w.text(before)
+	w.text(`{`)
+	names := slices.Sorted(maps.Keys(*m))
+	if w.reading {
+		*m = map[string]string{}
+	}
+	for i := 0; w.more(`}`, i, len(names)); i++ {
+		if w.reading {
+			names = append(names, "")
+		}
+		word(w, "", &names[i])
+		if i > 0 && names[i] <= names[i-1] {
+			w.refuse("a later name")
+		}
+		value := (*m)[names[i]]
+		word(w, `:`, &value)
+		(*m)[names[i]] = value
+	}
+	w.text(`}`)
+}
+
+// more reports whether there is an item i, and goes through the comma before it.
+func (w *walk) more(end string, i, items int) bool {
+	if w.err != nil || w.next(end) || !w.reading && i == items {
+		return false
+	}
+	if i > 0 {
+		w.text(`,`)
+	}
+	return w.err == nil
+}
+
+// optional goes through an array of one reference to a digest, or of none if it is zero.
+func (w *walk) optional(before string, d *Digest, name string) {
+	const begin = `[{"digest":{"sha256":"`
+	w.text(before)
+	if w.reading {
+		*d = Digest{}
+		if w.next(begin) {
+			_, _ = hex.Decode(d[:], w.ahead(len(begin), len(begin)+hex.EncodedLen(len(d))))
+		}
+	}
+	if d.IsZero() {
+		w.text(`[]`)
+		return
+	}
+	w.again(begin, *d)
+	w.text(`},"name":"`)
+	w.text(name)
+	w.text(`"}]`)
+}
