@@ -27,6 +27,49 @@ func BenchmarkOpenRebuild(b *testing.B) {
 	}
 }
 
+func BenchmarkParse(b *testing.B) {
+	r, err := rebuild().Encode()
+	if err != nil {
+		b.Fatal(err)
+	}
+	d, err := decision(b, 3).Encode()
+	if err != nil {
+		b.Fatal(err)
+	}
+	sealed, err := rebuild().Seal(edKey(b, "alpha", 3))
+	if err != nil {
+		b.Fatal(err)
+	}
+	e, err := sealed.Encode()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, parse := range map[string]func() error{
+		"Rebuild":  func() error { _, err := attest.ParseRebuild(r); return err },
+		"Decision": func() error { _, err := attest.ParseDecision(d); return err },
+		"Envelope": func() error { _, err := attest.ParseEnvelope(e); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := parse(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSetDigest(b *testing.B) {
+	set := artifacts(2)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := set.SetDigest(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkHashArtifact64MiB(b *testing.B) {
 	const size = 64 << 20
 	b.SetBytes(size)

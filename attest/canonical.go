@@ -3,6 +3,7 @@ package attest
 import (
 	"bytes"
 	"encoding"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"reflect"
@@ -19,9 +20,14 @@ var ErrMalformed = errors.New("malformed")
 
 var errNotCanonical = errors.New("not the canonical form (RFC 8785) of what it says")
 
+var (
+	deterministic = json.Deterministic(true)
+	noUnknown     = json.RejectUnknownMembers(true)
+)
+
 // MarshalCanonical encodes v as canonical JSON (RFC 8785).
 func MarshalCanonical(v any) ([]byte, error) {
-	data, err := json.Marshal(v, json.Deterministic(true))
+	data, err := json.Marshal(v, deterministic)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %T: %w", v, err)
 	}
@@ -42,17 +48,50 @@ func UnmarshalStrict(data []byte, limit int, v any) error {
 	if len(data) > limit {
 		return fmt.Errorf("%w: %d bytes, at most %d allowed", ErrMalformed, len(data), limit)
 	}
-	if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.Unmarshal(data, v, noUnknown); err != nil {
 		return quoted(err)
 	}
-	again, err := MarshalCanonical(v)
+	same, err := isCanonicalOf(data, v)
 	if err != nil {
 		return quoted(err)
 	}
-	if !bytes.Equal(data, again) {
+	if !same {
 		return fmt.Errorf("%w: %w", ErrMalformed, errNotCanonical)
 	}
 	return nil
+}
+
+// isCanonicalOf reports whether data is what [MarshalCanonical] writes for v. As
+// a rule it need not be written down: plain data can be the canonical form of
+// nothing that is encoded otherwise, since what makes an encoding not plain, a
+// character beyond ASCII or a long number, is there in its canonical form too.
+func isCanonicalOf(data []byte, v any) (bool, error) {
+	if !encodesCanonically(reflect.TypeOf(v)) || !isPlain(data) {
+		again, err := MarshalCanonical(v)
+		return bytes.Equal(data, again), err
+	}
+	c := comparison{rest: data}
+	if err := json.MarshalWrite(&c, v, deterministic); err != nil && !c.differs {
+		return false, err
+	}
+	return !c.differs && len(c.rest) == 0, nil
+}
+
+// comparison takes the bytes that it expects and refuses all others.
+type comparison struct {
+	rest    []byte
+	differs bool
+}
+
+// Write implements io.Writer.
+func (c *comparison) Write(p []byte) (int, error) {
+	rest, same := bytes.CutPrefix(c.rest, p)
+	if !same {
+		c.differs = true
+		return 0, errNotCanonical
+	}
+	c.rest = rest
+	return len(p), nil
 }
 
 // canonicalTypes remembers what [encodesCanonically] found out of a type. It is
@@ -119,16 +158,14 @@ func implements[I any](t reflect.Type) bool {
 // larger numbers another spelling there.
 func isPlain(data []byte) bool {
 	const exact = 15 // digits that a float64 always keeps
-	digits, quoted := 0, false
+	if !isASCII(data) {
+		return false
+	}
+	digits := 0
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
-		case c > '~':
-			return false
-		case c == '\\':
-			i++
 		case c == '"':
-			quoted = !quoted
-		case quoted:
+			i += endOfText(data[i:])
 		case '0' <= c && c <= '9':
 			if digits++; digits > exact {
 				return false
@@ -138,6 +175,36 @@ func isPlain(data []byte) bool {
 		}
 	}
 	return true
+}
+
+func isASCII(data []byte) bool {
+	const beyond = 0x8080808080808080
+	for ; len(data) >= 8; data = data[8:] {
+		if binary.LittleEndian.Uint64(data)&beyond != 0 {
+			return false
+		}
+	}
+	for _, c := range data {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// endOfText returns where the quote is that ends the text at the head of data.
+func endOfText(data []byte) int {
+	for end := 1; ; end++ {
+		next := bytes.IndexByte(data[end:], '"')
+		if next < 0 {
+			return len(data)
+		}
+		end += next
+		before := bytes.TrimRight(data[:end], `\`)
+		if (end-len(before))%2 == 0 {
+			return end // an even number of backslashes escape one another, not the quote
+		}
+	}
 }
 
 // quoted bounds an error that may quote the input at any length, an unknown

@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"bytes"
 	"math"
 	"reflect"
 	"testing"
@@ -67,4 +68,49 @@ func TestWhatThereIsMuchOfTakesTheShortcut(t *testing.T) {
 			t.Errorf("%T: its members are not declared in canonical order", v)
 		}
 	}
+}
+
+// Strict reading compares without writing down what it compares with, and spares
+// a pass where it can. Whatever it spares, it takes what it would take otherwise.
+func FuzzStrictReadingTakesExactlyTheCanonicalForm(f *testing.F) {
+	type inner struct {
+		Data   []byte            `json:"data,omitzero"`
+		Digest Digest            `json:"digest"`
+		Names  map[string]string `json:"names"`
+		Number int64             `json:"number,omitzero"`
+	}
+	type outer struct {
+		Inner []*inner `json:"inner"`
+		Text  string   `json:"text"`
+		Time  Time     `json:"time,omitzero"`
+		Truth bool     `json:"truth"`
+	}
+	const digest = `"digest":"0000000000000000000000000000000000000000000000000000000000000000"`
+	for _, text := range []string{
+		`{"inner":[{"data":"AAEC",` + digest + `,"names":{"a":"1","b":"2"},"number":999999999999999}],"text":"x","time":"2027-01-15T08:00:00Z","truth":true}`,
+		`{"inner":[{` + digest + `,"names":{},"number":9007199254740993}],"text":"","truth":false}`,
+		`{"inner":[{` + digest + `,"names":{"\"":"\\","\\\"":"1234567890123456"},"number":-1}],"text":"\\\\","truth":false}`,
+		`{"inner":[{` + digest + `,"names":{"\ufffd":"","😀":""}}],"text":"é","truth":false}`,
+		`{"inner":[{` + digest + `,"names":null}],"text":"\u00e9","truth":false}`,
+		`{"inner":[],"text":"` + "\u007f" + `","truth":false}`,
+		`{"inner":[],"text":"x","truth":false} `,
+		`{"text":"x","inner":[],"truth":false}`,
+		`{"inner":null,"text":"\/","truth":false}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var got, want outer
+		err := UnmarshalStrict(data, MaxPayload, &got)
+		canonical := false
+		if json.Unmarshal(data, &want, json.RejectUnknownMembers(true)) == nil {
+			again, err := json.Marshal(&want, json.Deterministic(true))
+			if err == nil && (*jsontext.Value)(&again).Canonicalize() == nil {
+				canonical = bytes.Equal(again, data)
+			}
+		}
+		if (err == nil) != canonical {
+			t.Errorf("%q: %v, canonical: %v", data, err, canonical)
+		}
+	})
 }

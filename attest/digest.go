@@ -22,8 +22,10 @@ func SHA256(data []byte) Digest { return sha256.Sum256(data) }
 // ParseDigest reads the text form of a digest.
 func ParseDigest(s string) (Digest, error) {
 	var d Digest
-	err := d.UnmarshalText([]byte(s))
-	return d, err
+	if err := d.UnmarshalText([]byte(s)); err != nil {
+		return Digest{}, err
+	}
+	return d, nil
 }
 
 // IsZero reports whether the digest was never set. No known input hashes to zero.
@@ -48,8 +50,11 @@ func checkDistinct(list []Digest) error {
 	return nil
 }
 
+// AppendText implements encoding.TextAppender.
+func (d Digest) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, d[:]), nil }
+
 // MarshalText implements encoding.TextMarshaler.
-func (d Digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
+func (d Digest) MarshalText() ([]byte, error) { return d.AppendText(nil) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Digest) UnmarshalText(text []byte) error { return decodeHex(d[:], text) }
@@ -60,8 +65,11 @@ func (d Digest512) IsZero() bool { return d == Digest512{} }
 // String returns the text form.
 func (d Digest512) String() string { return hex.EncodeToString(d[:]) }
 
+// AppendText implements encoding.TextAppender.
+func (d Digest512) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, d[:]), nil }
+
 // MarshalText implements encoding.TextMarshaler.
-func (d Digest512) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
+func (d Digest512) MarshalText() ([]byte, error) { return d.AppendText(nil) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Digest512) UnmarshalText(text []byte) error { return decodeHex(d[:], text) }
@@ -70,11 +78,16 @@ func decodeHex(dst, text []byte) error {
 	if len(text) != hex.EncodedLen(len(dst)) {
 		return fmt.Errorf("%w: %d characters", errDigestSpelling, len(text))
 	}
+	const low = 'a' &^ 'A' // the bit that digits and lower-case letters have, and no upper-case one
+	all := byte(low)
 	for _, c := range text {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return fmt.Errorf("%w: character %q", errDigestSpelling, c)
-		}
+		all &= c
 	}
-	_, err := hex.Decode(dst, text)
-	return err
+	if all != low {
+		return errDigestSpelling
+	}
+	if _, err := hex.Decode(dst, text); err != nil {
+		return fmt.Errorf("%w: %w", errDigestSpelling, err)
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 // with the zone letter Z and no fraction: one moment, one spelling.
 type Time int64
 
+// timeLayout is what [time.RFC3339], which package time is quick with, comes to in UTC.
 const timeLayout = "2006-01-02T15:04:05Z"
 
 // latestTime keeps the year at four digits, so that text order is time order.
@@ -27,22 +28,27 @@ func (t Time) Add(d time.Duration) Time { return t + Time(d/time.Second) }
 func (t Time) IsZero() bool { return t == 0 }
 
 // String returns the text form.
-func (t Time) String() string { return t.Time().Format(timeLayout) }
+func (t Time) String() string { return t.Time().Format(time.RFC3339) }
 
-// MarshalText implements encoding.TextMarshaler.
-func (t Time) MarshalText() ([]byte, error) {
+// AppendText implements encoding.TextAppender.
+func (t Time) AppendText(b []byte) ([]byte, error) {
 	if t < 0 || t > latestTime {
 		return nil, fmt.Errorf("time %d is outside the years 1970 to 9999", int64(t))
 	}
-	return t.Time().AppendFormat(nil, timeLayout), nil
+	return t.Time().AppendFormat(b, time.RFC3339), nil
 }
+
+// MarshalText implements encoding.TextMarshaler.
+func (t Time) MarshalText() ([]byte, error) { return t.AppendText(nil) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (t *Time) UnmarshalText(text []byte) error {
-	parsed, err := time.Parse(timeLayout, string(text))
-	if err != nil || parsed.Unix() < 0 || parsed.Format(timeLayout) != string(text) {
+	var parsed time.Time
+	err := parsed.UnmarshalText(text)
+	at := At(parsed)
+	if err != nil || at < 0 || at.String() != string(text) {
 		return malformed("time %q is not of the form %s", clip(string(text)), timeLayout)
 	}
-	*t = At(parsed)
+	*t = at
 	return nil
 }

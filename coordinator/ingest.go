@@ -124,9 +124,10 @@ func (c *Coordinator) ingestSingly(ctx context.Context, batch []Incoming, why er
 // check verifies one message against the newest policy: releases of an older
 // one are not decided any more.
 func check(version *policy.Version, m bus.Message) checked {
-	out := checked{rebuilder: m.Rebuilder, subject: m.Subject, size: len(m.Data), statement: attest.SHA256(m.Data)}
+	out := checked{rebuilder: m.Rebuilder, subject: m.Subject, size: len(m.Data)}
 	vote, err := bus.DecodeVote(m.Data)
 	if err != nil {
+		out.statement = attest.SHA256(m.Data)
 		out.refusal = refuse(attest.RejectedMalformed, "%w", err)
 		return out
 	}

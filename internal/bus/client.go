@@ -176,19 +176,20 @@ func orProblem(err error, problem *Error) error {
 // ask sends a request and reads the answer.
 func ask[R, Q any](ctx context.Context, c *Conn, subject string, patience time.Duration, q Q) (R, error) {
 	var reply R
-	data, err := encode(q, MaxMessage)
-	if err != nil {
+	question := c.buffers.get()
+	defer c.buffers.put(question)
+	if err := encodeInto(question, q, MaxMessage); err != nil {
 		return reply, c.explain(ctx, err, "asking %s", subject)
 	}
 	ctx, done := c.guard(ctx, publishing, subject)
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	m, err := c.nc.RequestWithContext(ctx, subject, data)
+	m, err := c.nc.RequestWithContext(ctx, subject, question.Bytes())
 	if err != nil {
 		return reply, c.explain(ctx, err, "asking %s", subject)
 	}
-	c.metrics.count(sent, subject, len(data))
+	c.metrics.count(sent, subject, question.Len())
 	c.metrics.count(received, subject, len(m.Data))
 	if m.Header.Get(micro.ErrorCodeHeader) != "" {
 		// Whatever else the reply holds, this is the same in all of them.

@@ -48,6 +48,7 @@ type Conn struct {
 	js      jetstream.JetStream
 	denials denials
 	metrics *metrics
+	buffers buffers
 	closed  chan struct{}
 	once    sync.Once
 }

@@ -130,13 +130,14 @@ func (s *service) answer(e endpoint, subject, reply string, data []byte) {
 	ctx, cancel := context.WithTimeout(s.ctx, e.time)
 	defer cancel()
 	value, problem := s.protect(ctx, e, subject, data)
-	m := &nats.Msg{Subject: reply}
-	var err error
-	if m.Data, err = encode(value, MaxMessage); err != nil {
+	answer := s.conn.buffers.get()
+	defer s.conn.buffers.put(answer)
+	if err := encodeInto(answer, value, MaxMessage); err != nil {
 		problem = Errorf(KindInternal, "answer is too large for the bus; fetch it over HTTP")
-		m.Data, _ = encode(problemReply{problem}, MaxMessage) // cannot be too large
+		answer.Reset()
+		_ = encodeInto(answer, problemReply{problem}, MaxMessage) // cannot be too large
 	}
-	s.send(subject, m, problem)
+	s.send(subject, &nats.Msg{Subject: reply, Data: answer.Bytes()}, problem)
 }
 
 func (s *service) send(subject string, m *nats.Msg, problem *Error) {

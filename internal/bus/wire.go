@@ -1,30 +1,65 @@
 package bus
 
 import (
+	"bytes"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 )
 
+var (
+	deterministic = json.Deterministic(true)
+	noUnknown     = json.RejectUnknownMembers(true)
+)
+
 // encode writes a message of at most limit bytes.
 func encode(v any, limit int) ([]byte, error) {
-	data, err := json.Marshal(v, json.Deterministic(true))
+	data, err := json.Marshal(v, deterministic)
 	if err != nil {
 		return nil, failed(err, KindInvalid, "encoding a message")
 	}
-	if len(data) > limit {
-		return nil, Errorf(KindInvalid, "message of %d bytes, at most %d allowed", len(data), limit)
+	return data, checkSize(data, limit)
+}
+
+// encodeInto writes a message of at most limit bytes into a buffer.
+func encodeInto(b *bytes.Buffer, v any, limit int) error {
+	if err := json.MarshalWrite(b, v, deterministic); err != nil {
+		return failed(err, KindInvalid, "encoding a message")
 	}
-	return data, nil
+	return checkSize(b.Bytes(), limit)
+}
+
+// buffers are for messages that nobody keeps once they are sent: to find room
+// for megabytes anew each time costs more than to write them.
+type buffers struct{ pool sync.Pool }
+
+// get returns an empty buffer, to be put back.
+func (p *buffers) get() *bytes.Buffer {
+	b, ok := p.pool.Get().(*bytes.Buffer)
+	if !ok {
+		return &bytes.Buffer{}
+	}
+	b.Reset()
+	return b
+}
+
+func (p *buffers) put(b *bytes.Buffer) { p.pool.Put(b) }
+
+func checkSize(data []byte, limit int) error {
+	if len(data) > limit {
+		return Errorf(KindInvalid, "message of %d bytes, at most %d allowed", len(data), limit)
+	}
+	return nil
 }
 
 // decode reads a message of at most limit bytes into v. Unknown and repeated
 // members, wrong case, invalid UTF-8 and trailing data are errors.
 func decode(data []byte, limit int, v any) error {
-	if len(data) > limit {
-		return Errorf(KindInvalid, "message of %d bytes, at most %d allowed", len(data), limit)
+	if err := checkSize(data, limit); err != nil {
+		return err
 	}
-	if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.Unmarshal(data, v, noUnknown); err != nil {
 		return failed(err, KindInvalid, "message is malformed")
 	}
 	return nil
