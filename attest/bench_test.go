@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/edtable"
 )
 
 // zeros is a file of any size that costs nothing to read.
@@ -18,12 +19,17 @@ func BenchmarkOpenRebuild(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	keys := keyring(key)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := attest.OpenRebuild(e, keys); err != nil {
-			b.Fatal(err)
-		}
+	var tables edtable.Tables
+	for name, known := range map[string]attest.VerifierKey{"key=new": key.VerifierKey, "key=long-known": key.WithTables(&tables)} {
+		b.Run(name, func(b *testing.B) {
+			keys := func(string) (attest.VerifierKey, error) { return known, nil }
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := attest.OpenRebuild(e, keys); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/edtable"
 )
 
 func TestVerifierKeysReadBack(t *testing.T) {
@@ -38,6 +39,35 @@ func TestVerifierKeysReadBack(t *testing.T) {
 		}
 		if err := got.Verify([]byte("n"), sig); !errors.Is(err, attest.ErrBadSignature) {
 			t.Errorf("%s: other message: %v", k.Name(), err)
+		}
+	}
+}
+
+func TestAKeyOfTablesGivesTheSameAnswers(t *testing.T) {
+	var tables edtable.Tables
+	witness, err := attest.NewCosignatureKey("witness", edKey(t, "alpha", 1).Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []attest.SigningKey{edKey(t, "alpha", 1), p256Key(t, "signer", 2)} {
+		tabled := k.WithTables(&tables)
+		if tabled.String() != k.String() || tabled.Fingerprint() != k.Fingerprint() {
+			t.Errorf("%v has become %v", k, tabled)
+		}
+		sig, err := k.Sign([]byte("m"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 200 { // the first without a table, the last with one
+			if err := tabled.Verify([]byte("m"), sig); err != nil {
+				t.Fatalf("%v: %v at signature %d", k.Name(), err, n)
+			}
+			if err := tabled.Verify([]byte("n"), sig); !errors.Is(err, attest.ErrBadSignature) {
+				t.Fatalf("%v: other message: %v at signature %d", k.Name(), err, n)
+			}
+			if err := witness.WithTables(&tables).Verify([]byte("m"), sig); !errors.Is(err, attest.ErrBadSignature) {
+				t.Fatalf("under a witness's key: %v", err)
+			}
 		}
 	}
 }

@@ -23,6 +23,7 @@ const maxMainLines = 60
 // An entry stands for the packages below it too.
 var owners = map[string][]string{
 	"database/sql":                       {"coordinator/store", "migrations"},
+	"filippo.io/edwards25519":            {"attest/edtable"},
 	"github.com/ProtonMail/go-crypto":    {"attest/openpgp"},
 	"github.com/jackc/pgx/v5":            {"coordinator/store"},
 	"github.com/nats-io/nats-server/v2":  {"internal/box"},

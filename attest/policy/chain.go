@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/edtable"
 )
 
 // Errors of a chain that its callers act on.
@@ -37,6 +38,7 @@ type Version struct {
 type Chain struct {
 	mu       sync.RWMutex
 	versions []*Version
+	tables   edtable.Tables            // of the keys that sign requests and votes
 	signedBy map[[2]attest.Digest]bool // whether the admins of one signed another, for To
 }
 
@@ -50,7 +52,9 @@ func Pin(e *attest.Envelope) (*Chain, error) {
 	if err := v.Admins.signed(e); err != nil {
 		return nil, fmt.Errorf("pinning policy %d: %w", v.Serial, err)
 	}
-	return &Chain{versions: []*Version{v}}, nil
+	c := &Chain{versions: []*Version{v}}
+	v.useTables(&c.tables)
+	return c, nil
 }
 
 // Add appends a newer policy. The thresholds of the newest policy's admins and
@@ -73,6 +77,7 @@ func (c *Chain) Add(e *attest.Envelope) error {
 	if err := c.follows(v); err != nil {
 		return fmt.Errorf("adding policy %d: %w", v.Serial, err)
 	}
+	v.useTables(&c.tables)
 	c.versions = append(c.versions, v)
 	return nil
 }
@@ -143,6 +148,17 @@ func (c *Chain) Since(serial uint64) []*Version {
 		}
 	}
 	return out
+}
+
+// useTables gives the keys that sign for every release what the chain has learned of
+// them: most were in the version before, too.
+func (v *Version) useTables(tables *edtable.Tables) {
+	for i := range v.Publishers {
+		v.Publishers[i].Key = v.Publishers[i].Key.WithTables(tables)
+	}
+	for i := range v.Rebuilders {
+		v.Rebuilders[i].Key = v.Rebuilders[i].Key.WithTables(tables)
+	}
 }
 
 func read(e *attest.Envelope) (*Version, error) {

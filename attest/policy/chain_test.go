@@ -58,6 +58,27 @@ func TestAChainGrowsByItsAdminsSignatures(t *testing.T) {
 	}
 }
 
+// What was learned of a key is not lost with the policy that brought it.
+func TestAChainKnowsAKeyAgainInTheNextPolicy(t *testing.T) {
+	t.Parallel()
+	one, c := first(t)
+	before := c.Newest()
+	if err := c.Add(sign(t, after(one, nil), "bob", "cem")); err != nil {
+		t.Fatal(err)
+	}
+	parsed := must(policy.Parse(one.Payload))
+	for i, r := range c.Newest().Rebuilders {
+		if r.Key != before.Rebuilders[i].Key || r.Key == parsed.Rebuilders[i].Key {
+			t.Errorf("rebuilder %s has a key of its own in each policy", r.Key.Name())
+		}
+	}
+	for i, p := range c.Newest().Publishers {
+		if p.Key != before.Publishers[i].Key || p.Key == parsed.Publishers[i].Key {
+			t.Errorf("publisher %s has a key of its own in each policy", p.Key.Name())
+		}
+	}
+}
+
 func TestAChainRefuses(t *testing.T) {
 	t.Parallel()
 	stranger := func(p *policy.Policy) {
