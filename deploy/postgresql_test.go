@@ -49,7 +49,7 @@ func testRights(t *testing.T, pg *box.Postgres) {
 		{"reprosign_coordinator_login", "SELECT count(*) FROM reprosign.statements", true},
 		{"reprosign_coordinator_login", "SELECT count(*) FROM public_face.releases", true},
 		{"reprosign_coordinator_login", "DELETE FROM reprosign.statements", false},
-		{"reprosign_coordinator_login", "UPDATE reprosign.decisions SET envelope = ''", false},
+		{"reprosign_coordinator_login", "UPDATE reprosign.decisions SET stored_at = now()", false},
 		{"reprosign_coordinator_login", "CREATE TABLE reprosign.mine ()", false},
 		{"reprosign_coordinator_login", "CREATE SCHEMA mine", false},
 		{"reprosign_coordinator_login", "CREATE TEMPORARY TABLE mine ()", false},

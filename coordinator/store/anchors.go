@@ -29,9 +29,10 @@ func (w *Writer) ClaimAnchors(ctx context.Context, limit int, lease time.Duratio
 			         WHERE bundle IS NULL AND claimable_at <= clock_timestamp()
 			         ORDER BY claimable_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) u
 			  JOIN decisions d ON d.release = u.release
+			  JOIN log_bodies b ON b.digest = d.body AND b.leaf = d.leaf
 			  JOIN log_leaves l ON l.id = d.leaf
 			 WHERE a.release = u.release
-			RETURNING a.release, d.envelope, l.leaf, a.attempts`, limit, lease)
+			RETURNING a.release, b.envelope, l.leaf, a.attempts`, limit, lease)
 		claimed, err = collect(rows, err, scanUnanchored)
 		return err
 	})

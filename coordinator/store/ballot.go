@@ -41,21 +41,34 @@ type statement struct {
 }
 
 func (k *ballot) add(s statement) {
+	if _, contradicts := k.contradicted(s); contradicts && !slices.Contains(k.equivocated, s.operator) {
+		k.equivocated = append(k.equivocated, s.operator)
+	}
 	k.statements = append(k.statements, s)
 	if s.vote {
 		k.votes[s.operator] = s.set
 	}
 }
 
-func (k *ballot) equivocate(operator string) {
-	if !slices.Contains(k.equivocated, operator) {
-		k.equivocated = append(k.equivocated, operator)
+// contradicted returns the first statement by which its operator said that the
+// build gave another set.
+func (k *ballot) contradicted(s statement) (before statement, ok bool) {
+	if s.set.IsZero() {
+		return before, false
 	}
+	at := slices.IndexFunc(k.statements, func(before statement) bool {
+		return before.operator == s.operator && !before.set.IsZero() && before.set != s.set
+	})
+	if at < 0 {
+		return before, false
+	}
+	return k.statements[at], true
 }
 
 // placed tells more about a placed statement than its disposition.
 type placed struct {
 	known       bool // stored before: nothing to write
+	listed      bool // its artifact list came with a statement before
 	equivocates bool // the first to contradict its operator's vote
 }
 
@@ -71,6 +84,7 @@ func (k *ballot) place(s *statement, now time.Time) (p placed, first attest.Dige
 		if before.rebuilder == s.rebuilder {
 			said++
 		}
+		p.listed = p.listed || before.set == s.set
 	}
 	invited := slices.Index(k.rebuilders, s.rebuilder)
 	if invited < 0 {
@@ -90,21 +104,15 @@ func (k *ballot) place(s *statement, now time.Time) (p placed, first attest.Dige
 	if !k.open {
 		s.disposition = coordinator.Late
 	}
-	if !s.set.IsZero() {
-		for _, before := range k.statements {
-			if before.operator == s.operator && !before.set.IsZero() && before.set != s.set {
-				first = before.digest
-				p.equivocates = !slices.Contains(k.equivocated, s.operator)
-				k.equivocate(s.operator)
-				if k.open {
-					s.disposition = coordinator.Contradicts
-				}
-				break
-			}
+	if before, contradicts := k.contradicted(*s); contradicts {
+		first = before.digest
+		p.equivocates = !slices.Contains(k.equivocated, s.operator)
+		if k.open {
+			s.disposition = coordinator.Contradicts
 		}
-		_, voted := k.votes[s.operator]
-		s.vote = !voted && s.disposition == coordinator.Counted
 	}
+	_, voted := k.votes[s.operator]
+	s.vote = !s.set.IsZero() && !voted && s.disposition == coordinator.Counted
 	k.add(*s)
 	return p, first
 }

@@ -18,10 +18,11 @@ func (w *Writer) Disputed(ctx context.Context, release attest.Digest, rebuilder 
 	what := "reading release " + release.Short() + ", which is complained about"
 	var encoded [3][]byte
 	if err := w.pool.QueryRow(ctx, `
-		SELECT o.envelope, q.envelope, d.envelope
+		SELECT o.envelope, q.envelope, b.envelope
 		  FROM openings o
 		  JOIN requests q ON q.digest = o.request
 		  JOIN decisions d ON d.release = o.id
+		  JOIN log_bodies b ON b.digest = d.body AND b.leaf = d.leaf
 		  JOIN log_entries i ON i.leaf = d.leaf
 		  JOIN embargoes e ON e.release = o.id AND e.over
 		 WHERE o.id = $1 AND i.index < (SELECT max(size) FROM log_checkpoints)`, release[:]).Scan(&encoded[0], &encoded[1], &encoded[2]); err != nil {

@@ -2,12 +2,12 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/coordinator"
 )
 
@@ -131,7 +131,7 @@ func bindNames(ctx context.Context, tx pgx.Tx, due []verdict) (bound []verdict, 
 	for _, v := range due {
 		r.add(v.Release, v.suite, v.source, v.artifacts)
 	}
-	problems, err := r.reserve(ctx, tx)
+	problems, err := r.confirm(ctx, tx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -172,24 +172,20 @@ func storeDecisions(ctx context.Context, tx pgx.Tx, due []verdict) error {
 	if err != nil {
 		return err
 	}
-	var releases, digests, sets, envelopes, jobReleases [][]byte
+	var releases, digests, sets, bodies, jobReleases [][]byte
 	var certificates []string
 	for _, v := range due {
-		encoded, err := v.Envelope.Encode()
-		if err != nil {
-			return fmt.Errorf("decision on %s: %w", v.Release, err)
-		}
-		d := v.Envelope.Digest()
+		d, body := v.Envelope.Digest(), translog.BodyDigest(v.Envelope)
 		releases, digests, sets = append(releases, v.Release[:]), append(digests, d[:]), append(sets, v.Decision.Decision.Set[:])
-		envelopes = append(envelopes, encoded)
+		bodies = append(bodies, body[:])
 		for _, c := range v.Certificates {
 			jobReleases, certificates = append(jobReleases, v.Release[:]), append(certificates, c)
 		}
 	}
 	b := &pgx.Batch{}
 	exec(b, `
-		INSERT INTO decisions (release, digest, set_digest, envelope, leaf)
-		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[])`, releases, digests, sets, envelopes, leaves)
+		INSERT INTO decisions (release, digest, set_digest, body, leaf)
+		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[])`, releases, digests, sets, bodies, leaves)
 	queueArtifacts(b, due)
 	exec(b, `INSERT INTO signing_jobs (release, certificate) SELECT * FROM unnest($1::bytea[], $2::text[])`, jobReleases, certificates)
 	exec(b, `

@@ -6,10 +6,11 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// Unmigrate takes every migration back and with it all that the database holds.
-func Unmigrate(ctx context.Context, dsn string) error {
+// Unmigrate takes every migration after a version back; after 0, and with them all
+// that the database holds.
+func Unmigrate(ctx context.Context, dsn string, version int64) error {
 	return withMigrations(ctx, dsn, func(p *goose.Provider) error {
-		_, err := p.DownTo(ctx, 0)
+		_, err := p.DownTo(ctx, version)
 		return err
 	})
 }

@@ -55,48 +55,81 @@ func (p problem) transition(now attest.Time) coordinator.Transition {
 // same content of the same source may be shared: that is what architecture
 // independent packages do.
 func (r *reservation) reserve(ctx context.Context, tx pgx.Tx) (map[attest.Digest]problem, error) {
-	problems := map[attest.Digest]problem{}
 	if len(r.wishes) == 0 {
-		return problems, nil
+		return nil, nil
 	}
-	// One order for all transactions, so that they wait for and not on each other.
-	slices.SortFunc(r.wishes, func(a, b wish) int {
-		return cmp.Or(strings.Compare(a.suite, b.suite), strings.Compare(a.name, b.name),
-			strings.Compare(string(a.release[:]), string(b.release[:])))
-	})
-	first := slices.CompactFunc(slices.Clone(r.wishes), func(a, b wish) bool { return a.suite == b.suite && a.name == b.name })
-	c := wishColumns(first)
-	if _, err := tx.Exec(ctx, `
+	c := r.distinct()
+	owners := map[fileName]owner{}
+	rows, err := tx.Query(ctx, `
 		INSERT INTO names AS n (suite, name, sha256, source, release)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bytea[])
 		ON CONFLICT (suite, name) DO UPDATE
 		   SET sha256 = excluded.sha256, source = excluded.source, release = excluded.release, held = true
-		 WHERE NOT n.held`, c.suites, c.names, c.sha256s, c.sources, c.releases); err != nil {
+		 WHERE NOT n.held
+		RETURNING n.suite, n.name, n.sha256, n.source, n.held, n.bound`, c.suites, c.names, c.sha256s, c.sources, c.releases)
+	if err := readOwners(rows, err, owners); err != nil {
 		return nil, err
 	}
+	if len(owners) < len(c.names) { // the others are somebody's; they are locked by now
+		rows, err := tx.Query(ctx, `
+			SELECT n.suite, n.name, n.sha256, n.source, n.held, n.bound
+			  FROM names n JOIN unnest($1::text[], $2::text[]) AS u (suite, name) ON n.suite = u.suite AND n.name = u.name`, c.suites, c.names)
+		if err := readOwners(rows, err, owners); err != nil {
+			return nil, err
+		}
+	}
+	return r.problems(owners), nil
+}
+
+// confirm is reserve for releases that have taken their names. They have them
+// still, unless they shared them with a release that ended meanwhile.
+func (r *reservation) confirm(ctx context.Context, tx pgx.Tx) (map[attest.Digest]problem, error) {
+	c := r.distinct()
+	owners := map[fileName]owner{}
 	rows, err := tx.Query(ctx, `
-		SELECT n.suite, n.name, n.sha256, n.source, n.bound
-		  FROM names n JOIN unnest($1::text[], $2::text[]) AS u (suite, name) ON n.suite = u.suite AND n.name = u.name`, c.suites, c.names)
+		SELECT n.suite, n.name, n.sha256, n.source, n.held, n.bound
+		  FROM names n
+		  JOIN unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (suite, name, position) ON n.suite = u.suite AND n.name = u.name
+		 ORDER BY u.position FOR NO KEY UPDATE OF n`, c.suites, c.names)
+	if err := readOwners(rows, err, owners); err != nil {
+		return nil, err
+	}
+	free := func(w wish) bool { return !owners[fileName{w.suite, w.name}].held }
+	if slices.ContainsFunc(r.wishes, free) {
+		return r.reserve(ctx, tx)
+	}
+	return r.problems(owners), nil
+}
+
+// fileName is what the content of one file is bound to.
+type fileName struct{ suite, name string }
+
+// owner is who has a file name, and with what content.
+type owner struct {
+	sha256 attest.Digest
+	source string
+	held   bool
+	bound  bool
+}
+
+func readOwners(rows pgx.Rows, err error, into map[fileName]owner) error {
 	if err != nil {
-		return nil, err
+		return err
 	}
-	type key struct{ suite, name string }
-	type owned struct {
-		sha256 attest.Digest
-		source string
-		bound  bool
-	}
-	taken := map[key]owned{}
-	var k key
-	var o owned
-	if _, err := pgx.ForEachRow(rows, []any{&k.suite, &k.name, digest{&o.sha256}, &o.source, &o.bound}, func() error {
-		taken[k] = o
+	var n fileName
+	var o owner
+	_, err = pgx.ForEachRow(rows, []any{&n.suite, &n.name, digest{&o.sha256}, &o.source, &o.held, &o.bound}, func() error {
+		into[n] = o
 		return nil
-	}); err != nil {
-		return nil, err
-	}
+	})
+	return err
+}
+
+// problems tells who of those that wish for names cannot have them.
+func (r *reservation) problems(owners map[fileName]owner) map[attest.Digest]problem {
+	problems := map[attest.Digest]problem{}
 	for _, w := range r.wishes {
-		o := taken[key{w.suite, w.name}]
+		o := owners[fileName{w.suite, w.name}]
 		p := problem{name: w.name, bound: o.bound}
 		switch {
 		case o.source != w.source:
@@ -110,7 +143,17 @@ func (r *reservation) reserve(ctx context.Context, tx pgx.Tx) (map[attest.Digest
 			problems[w.release] = p
 		}
 	}
-	return problems, nil
+	return problems
+}
+
+// distinct returns the wishes with one for each name, in one order for all
+// transactions, so that they wait for and not on each other.
+func (r *reservation) distinct() columns {
+	slices.SortFunc(r.wishes, func(a, b wish) int {
+		return cmp.Or(strings.Compare(a.suite, b.suite), strings.Compare(a.name, b.name),
+			strings.Compare(string(a.release[:]), string(b.release[:])))
+	})
+	return wishColumns(slices.CompactFunc(slices.Clone(r.wishes), func(a, b wish) bool { return a.suite == b.suite && a.name == b.name }))
 }
 
 // columns holds wishes column by column.

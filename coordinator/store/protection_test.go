@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/reprosign/reprosign/attest"
@@ -267,7 +269,9 @@ func TestWithdrawnReleaseTakesNoDecisionAndNoSignature(t *testing.T) {
 				t.Errorf("decision after the withdrawal: refused %v, %v", refused, err)
 			}
 			refusedWith(t, owner, restrictViolation, `
-				INSERT INTO decisions (release, digest, set_digest, envelope, leaf) VALUES ($1::bytea, $1::bytea, $2::bytea, 'x', 1)`, r.ID[:], b.set[:])
+				INSERT INTO decisions (release, digest, set_digest, body, leaf) SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf FROM log_bodies LIMIT 1`, r.ID[:], b.set[:])
+			refusedWith(t, owner, foreignKeyViolation, `
+				INSERT INTO decisions (release, digest, set_digest, body, leaf) VALUES ($1::bytea, $1::bytea, $2::bytea, sha256('unlogged'), 1)`, r.ID[:], b.set[:])
 		}
 		if waiting, _, err := w.writer.Unopened(t.Context(), 10, 0); err != nil || len(waiting) != 0 {
 			t.Errorf("%d attempts wait after the withdrawal, %v", len(waiting), err)
@@ -283,8 +287,34 @@ func TestMigrationsGoUpDownAndUpAgain(t *testing.T) {
 	for range 2 {
 		must(t, store.Migrate(t.Context(), dsn))
 		must(t, store.Migrate(t.Context(), dsn)) // nothing to do
-		must(t, store.Unmigrate(t.Context(), dsn))
+		must(t, store.Unmigrate(t.Context(), dsn, 0))
 	}
 	must(t, store.Migrate(t.Context(), dsn))
 	worldOn(t, dsn).open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2})
+}
+
+func TestMigrationsOverADecidedReleaseKeepWhatItHolds(t *testing.T) {
+	const once = 19 // decisions have no envelope of their own since
+	w := newWorld(t)
+	r := w.open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2})
+	b := build(t, "content", "hello.deb")
+	w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
+	w.decide(r.ID, fingerprint)
+	w.publish()
+	before := w.jobs()[0].Decision
+	must(t, store.Unmigrate(t.Context(), w.dsn, once-1))
+	encoded, err := before.Encode()
+	must(t, err)
+	var stored []byte
+	must(t, w.connect("").QueryRow(t.Context(), `SELECT envelope FROM decisions`).Scan(&stored))
+	if !bytes.Equal(stored, encoded) {
+		t.Errorf("decision of the older schema: %s\nwant %s", stored, encoded)
+	}
+	must(t, store.Migrate(t.Context(), w.dsn))
+	after, err := openWriter(t, w.dsn).DecisionByDigest(t.Context(), before.Digest())
+	must(t, err)
+	if diff := cmp.Diff(before, after.Envelope); diff != "" {
+		t.Errorf("decision after the migration (-before +after):\n%s", diff)
+	}
+	refusedWith(t, w.connect(""), restrictViolation, `UPDATE decisions SET stored_at = now()`)
 }

@@ -120,10 +120,11 @@ type decided struct {
 // ids, and reads what their witnesses' time is judged by.
 func lockDecided(ctx context.Context, tx pgx.Tx, size int64) ([]decided, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT r.id, d.envelope,
+		SELECT r.id, v.envelope,
 		       (SELECT c.seen_at FROM log_checkpoints c WHERE c.size > b.index AND c.seen_at IS NOT NULL ORDER BY c.size LIMIT 1)
 		  FROM releases r
 		  JOIN decisions d ON d.release = r.id
+		  JOIN log_bodies v ON v.digest = d.body AND v.leaf = d.leaf
 		  JOIN log_entries i ON i.leaf = d.leaf
 		  JOIN openings o ON o.id = r.id
 		  JOIN log_entries b ON b.leaf = o.leaf

@@ -147,8 +147,9 @@ func (w *Writer) Parts(ctx context.Context, release attest.Digest) (*coordinator
 		var claim attest.Claim
 		var encoded []byte
 		if err := tx.QueryRow(ctx, `
-			SELECT d.envelope, i.index, c.salt, c.set_digest
+			SELECT b.envelope, i.index, c.salt, c.set_digest
 			  FROM decisions d
+			  JOIN log_bodies b ON b.digest = d.body AND b.leaf = d.leaf
 			  JOIN openings o ON o.id = d.release
 			  JOIN log_entries i ON i.leaf = o.leaf
 			  LEFT JOIN claims c ON c.request = o.request
@@ -197,7 +198,11 @@ func (w *Writer) DecisionByDigest(ctx context.Context, d attest.Digest) (coordin
 	var out coordinator.LoggedDecision
 	var encoded []byte
 	err := w.pool.QueryRow(ctx, `
-		SELECT d.envelope, i.index FROM decisions d JOIN log_entries i ON i.leaf = d.leaf WHERE d.digest = $1`, d[:]).
+		SELECT b.envelope, i.index
+		  FROM decisions d
+		  JOIN log_bodies b ON b.digest = d.body AND b.leaf = d.leaf
+		  JOIN log_entries i ON i.leaf = d.leaf
+		 WHERE d.digest = $1`, d[:]).
 		Scan(&encoded, &out.LogIndex)
 	if err == nil {
 		out.Envelope, err = attest.ParseEnvelope(encoded)

@@ -34,12 +34,13 @@ func (w *Writer) ClaimUnsigned(ctx context.Context, after time.Duration, limit i
 			  FROM (SELECT release FROM evidence_wanted WHERE claimable_at <= clock_timestamp()
 			         ORDER BY claimable_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) u
 			  JOIN decisions d ON d.release = u.release
+			  JOIN log_bodies b ON b.digest = d.body AND b.leaf = d.leaf
 			  JOIN log_entries i ON i.leaf = d.leaf
 			  JOIN openings o ON o.id = u.release
 			  JOIN requests q ON q.digest = o.request
 			  JOIN artifact_sets l ON l.digest = d.set_digest
 			 WHERE w.release = u.release
-			RETURNING w.release, i.index, o.envelope, q.envelope, d.envelope, l.list`, limit, lease)
+			RETURNING w.release, i.index, o.envelope, q.envelope, b.envelope, l.list`, limit, lease)
 		claimed, err = collect(rows, err, scanUnsigned)
 		return err
 	})
