@@ -23,7 +23,8 @@ type ballot struct {
 	maxDissent int
 	settles    time.Time
 	deadline   time.Time
-	open       bool // the vote set is
+	open       bool       // the vote set is
+	dueAt      *time.Time // when it is evaluated; nil once that is over
 
 	statements  []statement
 	votes       map[string]attest.Digest // by operator: the set it is counted for

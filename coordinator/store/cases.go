@@ -94,23 +94,6 @@ func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest, envelopes bo
 		}
 		return rows.Err()
 	})
-	lists := map[attest.Digest]attest.Artifacts{}
-	b.Queue(`
-		SELECT digest, list FROM artifact_sets
-		 WHERE digest IN (SELECT set_digest FROM statements WHERE release = ANY($1) AND disposition <> 'late')`, column(ids)).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var set attest.Digest
-			var encoded []byte
-			err := rows.Scan(digest{&set}, &encoded)
-			if err == nil {
-				lists[set], err = attest.ParseArtifacts(encoded)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return rows.Err()
-	})
 	// Only what was recorded before the vote set closed: the signer will judge
 	// the same set. What comes later is a proof, and too late to object.
 	b.Queue(`
@@ -134,13 +117,43 @@ func loadCases(ctx context.Context, tx pgx.Tx, ids []attest.Digest, envelopes bo
 		if out[i] = byID[id]; out[i] == nil {
 			return nil, errMissing("opening", id)
 		}
-		for _, v := range out[i].Votes {
-			if list, built := lists[v.Set]; built {
-				out[i].Sets[v.Set] = list
+	}
+	return out, loadLists(ctx, tx, out)
+}
+
+// loadLists reads the artifact lists that were voted for.
+func loadLists(ctx context.Context, tx pgx.Tx, cases []*loaded) error {
+	lists := map[attest.Digest]attest.Artifacts{}
+	var sets [][]byte
+	for _, l := range cases {
+		for i := range l.Votes {
+			set := &l.Votes[i].Set
+			if _, known := lists[*set]; !known && !set.IsZero() {
+				lists[*set], sets = nil, append(sets, set[:])
 			}
 		}
 	}
-	return out, nil
+	rows, err := tx.Query(ctx, `SELECT digest, list FROM artifact_sets WHERE digest = ANY($1)`, sets)
+	if err != nil {
+		return err
+	}
+	var set attest.Digest
+	var encoded []byte
+	if _, err := pgx.ForEachRow(rows, []any{digest{&set}, &encoded}, func() error {
+		list, err := attest.ParseArtifacts(encoded)
+		lists[set] = list
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, l := range cases {
+		for _, v := range l.Votes {
+			if list := lists[v.Set]; list != nil {
+				l.Sets[v.Set] = list
+			}
+		}
+	}
+	return nil
 }
 
 func scanCase(row pgx.Row) (*loaded, error) {

@@ -64,13 +64,13 @@ func lockBallots(ctx context.Context, tx pgx.Tx, ids []attest.Digest) (map[attes
 	b := &pgx.Batch{}
 	b.Queue(`
 		SELECT o.id, o.rebuilders, o.operators, o.operator_count, o.threshold, o.max_dissent, o.settles_at, o.deadline,
-		       r.closed_at IS NULL AND r.state IN ('building', 'held')
+		       r.closed_at IS NULL AND r.state IN ('building', 'held'), r.due_at
 		  FROM releases r JOIN openings o ON o.id = r.id
 		 WHERE r.id = ANY($1) ORDER BY r.id FOR NO KEY UPDATE OF r`, column(ids)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			k := &ballot{votes: map[string]attest.Digest{}}
 			if err := rows.Scan(digest{&k.release}, &k.rebuilders, &k.operatorOf, &k.operators, &k.threshold,
-				&k.maxDissent, &k.settles, &k.deadline, &k.open); err != nil {
+				&k.maxDissent, &k.settles, &k.deadline, &k.open, &k.dueAt); err != nil {
 				return err
 			}
 			ballots[k.release] = k
@@ -171,7 +171,8 @@ func (w *ingestWrites) conclude(ballots map[attest.Digest]*ballot) {
 		if _, counted := w.due[id]; counted {
 			continue
 		}
-		if at, due := ballots[id].due(w.now); due {
+		k := ballots[id]
+		if at, due := k.due(w.now); due && k.dueAt != nil && at.Before(*k.dueAt) {
 			w.due[id] = at
 		}
 	}
@@ -245,8 +246,7 @@ func (w *ingestWrites) writeDue(b *pgx.Batch) {
 		wake = wake || !due.After(w.now)
 	}
 	exec(b, `
-		UPDATE releases r SET due_at = u.at FROM unnest($1::bytea[], $2::timestamptz[]) AS u (id, at)
-		 WHERE r.id = u.id AND r.due_at > u.at`, ids, at)
+		UPDATE releases r SET due_at = u.at FROM unnest($1::bytea[], $2::timestamptz[]) AS u (id, at) WHERE r.id = u.id`, ids, at)
 	topic := coordinator.TopicEvaluate
 	if wake {
 		exec(b, `SELECT pg_notify($1, $2)`, channel, string(topic))

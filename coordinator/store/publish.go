@@ -19,8 +19,8 @@ import (
 func (w *Writer) Publish(ctx context.Context, tree coordinator.Tree, note []byte) error {
 	return w.publish(ctx, tree, note, nil, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT r.id FROM releases r JOIN decisions d ON d.release = r.id JOIN log_entries i ON i.leaf = d.leaf
-			 WHERE r.state = 'agreed' AND i.index < $1 ORDER BY r.id FOR NO KEY UPDATE OF r`, tree.Size)
+			SELECT r.id FROM log_entries i JOIN decisions d ON d.leaf = i.leaf JOIN releases r ON r.id = d.release
+			 WHERE `+newlyPublished+` AND r.state = 'agreed' ORDER BY r.id FOR NO KEY UPDATE OF r`, tree.Size)
 		logged, err := collect(rows, err, scanDigest)
 		if err != nil {
 			return err
@@ -68,6 +68,10 @@ func (w *Writer) PublishSeen(ctx context.Context, tree coordinator.Tree, note []
 		return openLogged(ctx, tx, logged)
 	})
 }
+
+// newlyPublished holds for the entries i that a checkpoint of size $1 is the first
+// to cover. With each checkpoint that is stored, whatever waited for it has moved on.
+const newlyPublished = `i.index < $1 AND i.index >= (SELECT COALESCE(max(c.size), 0) FROM log_checkpoints c WHERE c.size < $1)`
 
 // publish stores a note and does what follows, unless it is stored already.
 func (w *Writer) publish(ctx context.Context, tree coordinator.Tree, note []byte, seen *time.Time, follows func(pgx.Tx) error) error {
@@ -122,13 +126,13 @@ func lockDecided(ctx context.Context, tx pgx.Tx, size int64) ([]decided, error) 
 	rows, err := tx.Query(ctx, `
 		SELECT r.id, v.envelope,
 		       (SELECT c.seen_at FROM log_checkpoints c WHERE c.size > b.index AND c.seen_at IS NOT NULL ORDER BY c.size LIMIT 1)
-		  FROM releases r
-		  JOIN decisions d ON d.release = r.id
+		  FROM log_entries i
+		  JOIN decisions d ON d.leaf = i.leaf
 		  JOIN log_bodies v ON v.digest = d.body AND v.leaf = d.leaf
-		  JOIN log_entries i ON i.leaf = d.leaf
+		  JOIN releases r ON r.id = d.release
 		  JOIN openings o ON o.id = r.id
 		  JOIN log_entries b ON b.leaf = o.leaf
-		 WHERE r.state = 'agreed' AND i.index < $1 ORDER BY r.id FOR NO KEY UPDATE OF r`, size)
+		 WHERE `+newlyPublished+` AND r.state = 'agreed' ORDER BY r.id FOR NO KEY UPDATE OF r`, size)
 	return collect(rows, err, func(row pgx.CollectableRow) (decided, error) {
 		var d decided
 		var encoded []byte
@@ -184,7 +188,13 @@ func (w *Writer) Await(ctx context.Context, reason string) error {
 	return w.mark(ctx, "noting what decisions wait for", func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			UPDATE releases SET reason = $1
-			 WHERE id IN (SELECT id FROM releases WHERE state = 'agreed' AND reason <> $1 ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)`,
+			 WHERE id IN (SELECT r.id
+			                FROM (SELECT leaf FROM log_pending
+			                      UNION ALL
+			                      SELECT leaf FROM log_entries WHERE index >= (SELECT COALESCE(max(size), 0) FROM log_checkpoints)) i
+			                JOIN decisions d ON d.leaf = i.leaf
+			                JOIN releases r ON r.id = d.release
+			               WHERE r.state = 'agreed' AND r.reason <> $1 ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED)`,
 			attest.CleanReason(reason))
 		return err
 	})

@@ -23,19 +23,18 @@ func (w *Writer) LogEntries(ctx context.Context, from int64, limit, size int) ([
 	if err != nil || tree.Size <= from {
 		return note, nil, err
 	}
-	// What is taken is settled by lengths alone, before an envelope is read.
+	// What is taken is settled by lengths alone, before an envelope is read. A leaf
+	// with several bodies counts with each.
 	rows, err := w.pool.Query(ctx, `
-		WITH sized AS (
-		    SELECT i.index, i.leaf, sum(octet_length(l.leaf) + (SELECT coalesce(sum(octet_length(b.envelope)), 0) FROM log_bodies b WHERE b.leaf = i.leaf))
-		                            OVER (ORDER BY i.index) AS bytes
-		      FROM log_entries i JOIN log_leaves l ON l.id = i.leaf
-		     WHERE i.index >= $1 AND i.index < $2)
-		SELECT s.index, l.leaf, b.digest, b.envelope
-		  FROM sized s
-		  JOIN log_leaves l ON l.id = s.leaf
-		  LEFT JOIN log_bodies b ON b.leaf = s.leaf
-		 WHERE s.bytes <= $3 OR s.index = $1
-		 ORDER BY s.index, b.digest`, from, min(from+int64(limit), tree.Size), size)
+		SELECT index, leaf, digest, envelope
+		  FROM (SELECT i.index, l.leaf, b.digest, b.envelope,
+		               sum(octet_length(l.leaf) + COALESCE(octet_length(b.envelope), 0)) OVER (ORDER BY i.index) AS bytes
+		          FROM log_entries i
+		          JOIN log_leaves l ON l.id = i.leaf
+		          LEFT JOIN log_bodies b ON b.leaf = i.leaf
+		         WHERE i.index >= $1 AND i.index < $2) sized
+		 WHERE bytes <= $3 OR index = $1
+		 ORDER BY index, digest`, from, min(from+int64(limit), tree.Size), size)
 	if err != nil {
 		return nil, nil, wrap(what, err)
 	}

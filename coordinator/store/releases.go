@@ -55,14 +55,18 @@ func (w *Writer) Open(ctx context.Context, r coordinator.NewRelease) error {
 			return err
 		}
 		opened := o.Opened.Time()
+		settles, due := opened.Add(r.Settle), o.Deadline.Time().Add(afterDeadline)
+		if r.Settle > 0 && settles.Before(due) {
+			due = settles // whoever agrees until then need not move it
+		}
 		b := &pgx.Batch{}
 		exec(b, `
 			INSERT INTO openings (id, request, attempt, suite, policy, policy_serial, envelope, leaf, rebuilders, operators,
 			                      operator_count, threshold, max_dissent, retries, opened_at, settles_at, deadline)
 			VALUES ($1::bytea, $2::bytea, $3, $4, $5::bytea, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 			r.ID[:], o.Request[:], o.Attempt, r.Suite, o.Policy[:], o.PolicySerial, encoded, leaf, rebuilders, operators,
-			r.Operators, r.Threshold, r.MaxDissent, r.Retries, opened, opened.Add(r.Settle), o.Deadline.Time())
-		exec(b, `INSERT INTO releases (id, due_at) VALUES ($1::bytea, $2)`, r.ID[:], o.Deadline.Time().Add(afterDeadline))
+			r.Operators, r.Threshold, r.MaxDissent, r.Retries, opened, settles, o.Deadline.Time())
+		exec(b, `INSERT INTO releases (id, due_at) VALUES ($1::bytea, $2)`, r.ID[:], due)
 		exec(b, `UPDATE request_progress SET attempts = $2, wanted = false WHERE request = $1`, o.Request[:], o.Attempt)
 		if err := send(ctx, tx, b); err != nil {
 			return err
