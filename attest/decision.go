@@ -1,11 +1,11 @@
 package attest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Ground is why a signature is lawful (design §2).
@@ -116,7 +116,7 @@ func (d Decision) Check() error {
 	return nil
 }
 
-func compareDigests(a, b Digest) int { return strings.Compare(string(a[:]), string(b[:])) }
+func compareDigests(a, b Digest) int { return bytes.Compare(a[:], b[:]) }
 
 // SortDigests puts digests into the order that statements list them in.
 func SortDigests(d []Digest) { slices.SortFunc(d, compareDigests) }

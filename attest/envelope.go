@@ -1,6 +1,8 @@
 package attest
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,7 +51,7 @@ var ErrSignatureCount = errors.New("envelope must carry exactly one signature")
 // ParseEnvelope reads an envelope in canonical JSON. It verifies no signature.
 func ParseEnvelope(data []byte) (*Envelope, error) {
 	var e Envelope
-	if err := UnmarshalStrict(data, MaxEnvelope, &e); err != nil {
+	if err := readWalk(data, MaxEnvelope, e.walk); err != nil {
 		return nil, fmt.Errorf("parsing envelope: %w", err)
 	}
 	if err := e.Check(); err != nil {
@@ -86,7 +88,22 @@ func (e *Envelope) Encode() ([]byte, error) {
 	if err := e.Check(); err != nil {
 		return nil, fmt.Errorf("encoding envelope: %w", err)
 	}
-	return MarshalCanonical(e)
+	return writeWalk(base64.StdEncoding.EncodedLen(len(e.Payload))+1024, e.walk)
+}
+
+func (e *Envelope) walk(w *walk) {
+	w.base64(`{"payload":`, &e.Payload)
+	word(w, `,"payloadType":`, &e.PayloadType)
+	list(w, `,"signatures":`, &e.Signatures, func(s *Signature) {
+		w.text(`{`)
+		if s.KeyID != "" || w.next(`"keyid":`) && !w.next(`"keyid":""`) {
+			word(w, `"keyid":`, &s.KeyID)
+			w.text(`,`)
+		}
+		w.base64(`"sig":`, &s.Sig)
+		w.text(`}`)
+	})
+	w.text(`}`)
 }
 
 // Digest returns the digest of the statement in the envelope: the SHA-256 of the payload.
@@ -95,14 +112,26 @@ func (e *Envelope) Digest() Digest { return SHA256(e.Payload) }
 // PAE returns the bytes that are signed: the DSSE pre-authentication encoding.
 func (e *Envelope) PAE() []byte {
 	b := make([]byte, 0, len("DSSEv1   ")+20+len(e.PayloadType)+len(e.Payload))
+	return append(e.appendHead(b), e.Payload...)
+}
+
+// PAEDigest returns the SHA-256 of [Envelope.PAE].
+func (e *Envelope) PAEDigest() Digest {
+	h := sha256.New()
+	h.Write(e.appendHead(nil))
+	h.Write(e.Payload)
+	return Digest(h.Sum(nil))
+}
+
+// appendHead appends what comes before the payload in the encoding that is signed.
+func (e *Envelope) appendHead(b []byte) []byte {
 	b = append(b, "DSSEv1 "...)
 	b = strconv.AppendInt(b, int64(len(e.PayloadType)), 10)
 	b = append(b, ' ')
 	b = append(b, e.PayloadType...)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(len(e.Payload)), 10)
-	b = append(b, ' ')
-	return append(b, e.Payload...)
+	return append(b, ' ')
 }
 
 // Verify checks that the envelope carries exactly one signature and that it is key's.

@@ -2,6 +2,7 @@ package attest
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"maps"
 	"slices"
@@ -10,8 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// walk goes through the canonical JSON (RFC 8785) of a statement from its first
-// byte to its last. The statements of which there are most describe themselves by
+// walk goes through the canonical JSON (RFC 8785) of a message from its first
+// byte to its last. The messages of which there are most describe themselves by
 // one walk for both directions:
 //
 //	func (o *Opening) walk(w *walk) {
@@ -36,18 +37,26 @@ type walk struct {
 const beginStatement = `{"_type":"` + inTotoStatement + `","predicate":`
 
 // writeStatement returns what a walk writes.
-func writeStatement(steps func(*walk)) ([]byte, error) {
-	w := walk{data: make([]byte, 0, 1024)}
+func writeStatement(steps func(*walk)) ([]byte, error) { return writeWalk(1024, steps) }
+
+// readStatement has a walk read a payload to its end.
+func readStatement(payload []byte, steps func(*walk)) error {
+	return readWalk(payload, MaxPayload, steps)
+}
+
+// writeWalk returns what a walk writes, which is about size bytes.
+func writeWalk(size int, steps func(*walk)) ([]byte, error) {
+	w := walk{data: make([]byte, 0, size)}
 	steps(&w)
 	return w.data, w.err
 }
 
-// readStatement has a walk read a payload to its end.
-func readStatement(payload []byte, steps func(*walk)) error {
-	if len(payload) > MaxPayload {
-		return malformed("%d bytes, at most %d allowed", len(payload), MaxPayload)
+// readWalk has a walk read at most limit bytes to their end.
+func readWalk(data []byte, limit int, steps func(*walk)) error {
+	if len(data) > limit {
+		return malformed("%d bytes, at most %d allowed", len(data), limit)
 	}
-	w := walk{reading: true, data: payload, size: len(payload)}
+	w := walk{reading: true, data: data, size: len(data)}
 	steps(&w)
 	if w.err == nil && len(w.data) > 0 {
 		w.refuse("")
@@ -138,6 +147,26 @@ func (w *walk) truth(before string, b *bool) {
 		*b = w.next("true")
 	}
 	w.text(strconv.FormatBool(*b))
+}
+
+// base64 goes through bytes in base64. That has one spelling, but for line ends,
+// which decoding skips and the length tells.
+func (w *walk) base64(before string, b *[]byte) {
+	w.text(before)
+	w.text(`"`)
+	switch {
+	case w.err != nil:
+	case !w.reading:
+		w.data = base64.StdEncoding.AppendEncode(w.data, *b)
+	default:
+		text, _, _ := bytes.Cut(w.data, []byte(`"`))
+		decoded, err := base64.StdEncoding.Strict().AppendDecode(nil, text)
+		if err != nil || base64.StdEncoding.EncodedLen(len(decoded)) != len(text) {
+			w.refuse("")
+		}
+		*b, w.data = decoded, w.data[len(text):]
+	}
+	w.text(`"`)
 }
 
 // number goes through a whole number from zero on that JSON keeps exact.

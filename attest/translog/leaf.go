@@ -81,7 +81,7 @@ func LeafHash(leaf []byte) tlog.Hash { return tlog.RecordHash(leaf) }
 
 // BodyDigest returns the digest by which a leaf names its statement, and under
 // which the statement's envelope is served beside the log: SHA-256 of the PAE.
-func BodyDigest(e *attest.Envelope) attest.Digest { return attest.SHA256(e.PAE()) }
+func BodyDigest(e *attest.Envelope) attest.Digest { return e.PAEDigest() }
 
 // AppendEntry appends a leaf to an entry bundle of C2SP tlog-tiles: a length of
 // two bytes, big-endian, before each leaf.

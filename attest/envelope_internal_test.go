@@ -1,0 +1,41 @@
+package attest
+
+import (
+	"bytes"
+	"testing"
+)
+
+// An envelope is not read by reflection, but exactly as strictly.
+func FuzzEnvelopeIsReadAsItWouldBeStrictly(f *testing.F) {
+	for _, text := range []string{
+		`{"payload":"AAEC","payloadType":"application/vnd.in-toto+json","signatures":[{"keyid":"a","sig":"AA=="}]}`,
+		`{"payload":"AAEC","payloadType":"x","signatures":[{"sig":"AAE="},{"keyid":"\"\\é","sig":""}]}`,
+		`{"payload":"","payloadType":"","signatures":[]}`,
+		`{"payload":"AAEC","payloadType":"x","signatures":[{"keyid":"","sig":"AA=="}]}`,
+		`{"payload":"AAEC","payloadType":"x","signatures":[{"keyid":"a","sig":"AB=="}]}`,
+		`{"payload":"AAEC","payloadType":"x","signatures":[{"sig":"AA"}]}`,
+		`{"payload":"AA\nEC","payloadType":"x","signatures":[]}`,
+		"{\"payload\":\"AA\nEC\",\"payloadType\":\"x\",\"signatures\":[]}",
+		`{"payload":"\u0041AEC","payloadType":"x","signatures":[]}`,
+		`{"payload":null,"payloadType":"x","signatures":[]}`,
+		`{"payload":"AAEC","payloadType":"x","signatures":null}`,
+		`{"payload":"AA`,
+		`{"payload":"AAEC","payloadType":"x","signatures":[]} `,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var got, want Envelope
+		walked, strict := readWalk(data, MaxEnvelope, got.walk), UnmarshalStrict(data, MaxEnvelope, &want)
+		if (walked == nil) != (strict == nil) {
+			t.Fatalf("%q: %v, read strictly %v", data, walked, strict)
+		}
+		if walked != nil {
+			return
+		}
+		again, err := writeWalk(0, got.walk)
+		if err != nil || !bytes.Equal(again, data) || !bytes.Equal(got.PAE(), want.PAE()) {
+			t.Errorf("%q: read as %+v, strictly as %+v, written again as %q, %v", data, got, want, again, err)
+		}
+	})
+}
