@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
+	"sync/atomic"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
@@ -38,15 +38,17 @@ func (s *Signer) Decide(ctx context.Context, req bus.DecideRequest) bus.DecideRe
 	if err != nil {
 		return fail(err)
 	}
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range req.Cases {
-		group.Go(func() error {
-			reply.Results[i] = s.answerCase(ctx, req.Cases[i], log[i])
-			return nil
+	// Few goroutines for all cases: the stack of a new one has to grow first.
+	var group sync.WaitGroup
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), len(req.Cases)) {
+		group.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(req.Cases)); i = next.Add(1) - 1 {
+				reply.Results[i] = s.answerCase(ctx, req.Cases[i], log[i])
+			}
 		})
 	}
-	_ = group.Wait() // its functions return nil
+	group.Wait()
 	return reply
 }
 
