@@ -165,6 +165,29 @@ func TestStatementOfOneKindIsNoneOfAnother(t *testing.T) {
 	}
 }
 
+func TestPredicateTypeTellsWhichParserToTry(t *testing.T) {
+	types := map[string]string{
+		"request": attest.RequestType, "opening": attest.OpeningType, "rebuild": attest.RebuildType, "report": attest.RebuildType,
+		"receipt": attest.ReceiptType, "rejection": attest.RejectionType, "decision": attest.DecisionType,
+		"signatures-made": attest.SignaturesMadeType, "record": attest.RecordType, "withdrawal": attest.WithdrawalType,
+		"complaint": attest.ComplaintType,
+	}
+	for _, k := range kinds(t) {
+		e, err := k.seal(k.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := attest.PredicateType(e.Payload); got != types[k.name] {
+			t.Errorf("%s: %q", k.name, got)
+		}
+	}
+	for _, payload := range []string{"", "{}", `{"predicateType":1}`, `,"predicateType":"`} {
+		if got := attest.PredicateType([]byte(payload)); got != "" {
+			t.Errorf("%q: %q", payload, got)
+		}
+	}
+}
+
 func TestWithdrawalAsksForTheKeyInTheRoleItNames(t *testing.T) {
 	key := edKey(t, "hello", 5)
 	w := attest.Withdrawal{Role: attest.RolePublisher, By: "hello", Release: attest.Digest{6}, Reason: "wrong version", At: opened}
