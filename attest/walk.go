@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -134,11 +135,16 @@ func (w *walk) time(before string, t *Time) {
 	w.text(before)
 	w.text(`"`)
 	if w.reading {
-		_ = t.UnmarshalText(w.ahead(0, len(timeLayout)))
+		var guess time.Time
+		_ = guess.UnmarshalText(w.ahead(0, len(timeLayout)))
+		*t = At(guess)
 	}
-	spelling, err := t.MarshalText()
-	through(w, append(spelling, '"'))
-	w.fail(err)
+	var spelling [len(timeLayout) + 1]byte
+	text, err := t.AppendText(spelling[:0])
+	if err != nil {
+		w.fail(malformed("%w", err))
+	}
+	through(w, append(text, '"'))
 }
 
 func (w *walk) truth(before string, b *bool) {
