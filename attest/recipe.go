@@ -60,7 +60,7 @@ func (r Recipe) Check() error {
 			return malformed("recipe: source %q is out of order or named twice", s.Name)
 		}
 	}
-	data, err := MarshalCanonical(r)
+	data, err := writeStatement(r.walk)
 	if err != nil {
 		return malformed("recipe: %w", err)
 	}
@@ -109,18 +109,29 @@ func plainURL(u string) bool {
 // SourceDigest names the source whatever the mirrors: the SHA-256 of the
 // canonical JSON array of {name, sha256, size} of all source files.
 func (r Recipe) SourceDigest() (Digest, error) {
-	type pin struct {
-		Name   string `json:"name"`
-		SHA256 Digest `json:"sha256"`
-		Size   int64  `json:"size"`
-	}
-	pins := make([]pin, len(r.Sources))
-	for i, s := range r.Sources {
-		pins[i] = pin{s.Name, s.SHA256, s.Size}
-	}
-	data, err := MarshalCanonical(pins)
+	data, err := writeStatement(func(w *walk) {
+		list(w, "", &r.Sources, func(s *Source) {
+			word(w, `{"name":`, &s.Name)
+			w.digest(`,"sha256":`, &s.SHA256)
+			number(w, `,"size":`, &s.Size)
+			w.text(`}`)
+		})
+	})
 	if err != nil {
 		return Digest{}, err
 	}
 	return SHA256(data), nil
+}
+
+func (r *Recipe) walk(w *walk) {
+	word(w, `{"backend":`, &r.Backend)
+	w.words(`,"parameters":`, &r.Parameters)
+	list(w, `,"sources":`, &r.Sources, func(s *Source) {
+		word(w, `{"name":`, &s.Name)
+		w.digest(`,"sha256":`, &s.SHA256)
+		number(w, `,"size":`, &s.Size)
+		list(w, `,"urls":`, &s.URLs, func(u *string) { word(w, "", u) })
+		w.text(`}`)
+	})
+	w.text(`}`)
 }

@@ -23,18 +23,6 @@ type Request struct {
 	ClaimPublic bool
 }
 
-type requestPredicate struct {
-	Architecture string `json:"architecture"`
-	Claim        Digest `json:"claim,omitzero"`
-	ClaimPublic  bool   `json:"claimPublic,omitzero"`
-	Inputs       Digest `json:"inputs,omitzero"`
-	Publisher    string `json:"publisher"`
-	Recipe       Recipe `json:"recipe"`
-	Source       string `json:"source"`
-	Suite        string `json:"suite"`
-	Version      string `json:"version"`
-}
-
 const sourceSubject = "source"
 
 // Check reports why the request is not well-formed.
@@ -65,14 +53,26 @@ func (r Request) Encode() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
+	return writeStatement(r.walk)
+}
+
+func (r *Request) walk(w *walk) {
+	word(w, beginStatement+`{"architecture":`, &r.Architecture)
+	w.unlessZero(`,"claim":"`, &r.Claim)
+	w.mark(`,"claimPublic":true`, &r.ClaimPublic)
+	w.unlessZero(`,"inputs":"`, &r.Inputs)
+	word(w, `,"publisher":`, &r.Publisher)
+	w.text(`,"recipe":`)
+	r.Recipe.walk(w)
+	word(w, `,"source":`, &r.Source)
+	word(w, `,"suite":`, &r.Suite)
+	word(w, `,"version":`, &r.Version)
 	source, err := r.Recipe.SourceDigest()
 	if err != nil {
-		return nil, err
+		w.fail(err)
 	}
-	return encodeStatement(RequestType, requestPredicate{
-		Architecture: r.Architecture, Claim: r.Claim, ClaimPublic: r.ClaimPublic, Inputs: r.Inputs,
-		Publisher: r.Publisher, Recipe: r.Recipe, Source: r.Source, Suite: r.Suite, Version: r.Version,
-	}, oneSubject(sourceSubject, source))
+	w.again(`},"predicateType":"`+RequestType+`","subject":[{"digest":{"sha256":"`, source)
+	w.text(`},"name":"` + sourceSubject + `"}]}`)
 }
 
 // Seal signs the request with the publisher's key.
@@ -82,24 +82,12 @@ func (r Request) Seal(key SigningKey) (*Envelope, error) {
 
 // ParseRequest reads a request's payload, whose envelope somebody else verified.
 func ParseRequest(payload []byte) (Request, error) {
-	s, err := decodeStatement[requestPredicate](payload, RequestType)
-	if err != nil {
+	var r Request
+	if err := readStatement(payload, r.walk); err != nil {
 		return Request{}, fmt.Errorf("parsing release request: %w", err)
-	}
-	p := s.Predicate
-	r := Request{
-		Publisher: p.Publisher, Suite: p.Suite, Source: p.Source, Version: p.Version, Architecture: p.Architecture,
-		Recipe: p.Recipe, Inputs: p.Inputs, Claim: p.Claim, ClaimPublic: p.ClaimPublic,
 	}
 	if err := r.Check(); err != nil {
 		return Request{}, fmt.Errorf("parsing %w", err)
-	}
-	source, err := r.Recipe.SourceDigest()
-	if err != nil {
-		return Request{}, fmt.Errorf("parsing release request: %w", err)
-	}
-	if err := wantSubject(s.Subject, sourceSubject, source); err != nil {
-		return Request{}, fmt.Errorf("parsing release request: %w", err)
 	}
 	return r, nil
 }

@@ -176,7 +176,7 @@ func (w *walk) base64(before string, b *[]byte) {
 }
 
 // number goes through a whole number from zero on that JSON keeps exact.
-func number[N int | uint64](w *walk, before string, n *N) {
+func number[N int | int64 | uint64](w *walk, before string, n *N) {
 	w.text(before)
 	if w.reading {
 		digits := len(w.data) - len(bytes.TrimLeft(w.data, "0123456789"))
@@ -184,7 +184,7 @@ func number[N int | uint64](w *walk, before string, n *N) {
 		*n = N(guess)
 	}
 	var spelling [20]byte
-	through(w, strconv.AppendUint(spelling[:0], uint64(*n), 10))
+	through(w, strconv.AppendInt(spelling[:0], int64(*n), 10))
 }
 
 // word goes through a text: a name, or a word from a list.
@@ -217,6 +217,9 @@ func (w *walk) quoted() []byte {
 func list[T any](w *walk, before string, items *[]T, step func(*T)) {
 	w.text(before)
 	w.text(`[`)
+	if w.reading {
+		*items = []T{}
+	}
 	for i := 0; w.more(`]`, i, len(*items)); i++ {
 		if w.reading {
 			*items = append(*items, *new(T))
@@ -262,20 +265,36 @@ func (w *walk) more(end string, i, items int) bool {
 
 // optional goes through an array of one reference to a digest, or of none if it is zero.
 func (w *walk) optional(before string, d *Digest, name string) {
-	const begin = `[{"digest":{"sha256":"`
 	w.text(before)
-	if w.reading {
-		*d = Digest{}
-		if w.next(begin) {
-			_, _ = hex.Decode(d[:], w.ahead(len(begin), len(begin)+hex.EncodedLen(len(d))))
-		}
-	}
+	w.unlessZero(`[{"digest":{"sha256":"`, d)
 	if d.IsZero() {
 		w.text(`[]`)
 		return
 	}
-	w.again(begin, *d)
 	w.text(`},"name":"`)
 	w.text(name)
 	w.text(`"}]`)
+}
+
+// unlessZero goes through a digest, unless it is zero; before ends with the quote.
+func (w *walk) unlessZero(before string, d *Digest) {
+	if w.reading {
+		*d = Digest{}
+		if w.next(before) {
+			_, _ = hex.Decode(d[:], w.ahead(len(before), len(before)+hex.EncodedLen(len(d))))
+		}
+	}
+	if !d.IsZero() {
+		w.again(before, *d)
+	}
+}
+
+// mark goes through a text that is there if b is true.
+func (w *walk) mark(s string, b *bool) {
+	if w.reading {
+		*b = w.next(s)
+	}
+	if *b {
+		w.text(s)
+	}
 }
