@@ -22,21 +22,22 @@ func (s *sum) addMultiple(scalar *edwards25519.Scalar, ofP *multiples) {
 	for place, digit := range digitsOf(scalar) {
 		switch {
 		case digit > 0:
-			s.add(&ofP[place][digit-1])
-		case digit < 0:
-			negative := ofP[place][-digit-1].negated()
-			s.add(&negative)
+			p := &ofP[place][digit-1]
+			s.add(&p.yPlusX, &p.yMinusX, &p.twiceDXY)
+		case digit < 0: // -x in place of x
+			p := &ofP[place][-digit-1]
+			s.add(&p.yMinusX, &p.yPlusX, new(field.Element).Negate(&p.twiceDXY))
 		}
 	}
 }
 
 // add is the addition of RFC 8032 §5.1.4, in its words, for a second point with
 // Z = 1. It is complete: there are no points for which it does not hold.
-func (s *sum) add(p *summand) {
+func (s *sum) add(yPlusX, yMinusX, twiceDXY *field.Element) {
 	var a, b, c, d, e, f, g, h field.Element
-	a.Multiply(a.Subtract(&s.y, &s.x), &p.yMinusX)
-	b.Multiply(b.Add(&s.y, &s.x), &p.yPlusX)
-	c.Multiply(&s.t, &p.twiceDXY)
+	a.Multiply(a.Subtract(&s.y, &s.x), yMinusX)
+	b.Multiply(b.Add(&s.y, &s.x), yPlusX)
+	c.Multiply(&s.t, twiceDXY)
 	d.Add(&s.z, &s.z)
 	e.Subtract(&b, &a)
 	f.Subtract(&d, &c)
@@ -61,13 +62,6 @@ func (p *summand) set(x, y, twiceD *field.Element) {
 	p.yPlusX.Add(y, x)
 	p.yMinusX.Subtract(y, x)
 	p.twiceDXY.Multiply(p.twiceDXY.Multiply(x, y), twiceD)
-}
-
-// negated returns the point with -x in place of x.
-func (p *summand) negated() (n summand) {
-	n.yPlusX, n.yMinusX = p.yMinusX, p.yPlusX
-	n.twiceDXY.Negate(&p.twiceDXY)
-	return n
 }
 
 // twiceD returns 2d, where d = -121665/121666 makes the curve (RFC 8032 §5.1).
