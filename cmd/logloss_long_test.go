@@ -1,3 +1,5 @@
+//go:build long
+
 package cmd_test
 
 import (
@@ -27,7 +29,7 @@ func replaceDatabase(t *testing.T, p *box.Postgres, statements ...string) {
 
 // The manual's "After a restore", as far as its third step: entries are lost that
 // others have seen.
-func TestALogWhoseNewestEntriesAreLostIsEndedInPublicAndTheNextOneSigns(t *testing.T) {
+func TestLongALogWhoseNewestEntriesAreLostIsEndedInPublicAndTheNextOneSigns(t *testing.T) {
 	t.Parallel()
 	postgres := boxtest.Postgres(t)
 	if err := postgres.EnsureDatabase(t.Context(), "house"); err != nil {

@@ -1,3 +1,5 @@
+//go:build long
+
 package cmd_test
 
 import (
@@ -195,18 +197,18 @@ func (o *terminal) wantContinuation(t *testing.T, h *house, next attest.SigningK
 	}
 }
 
-func TestTheLogsKeyIsRotatedByCommandsAndTheHouseGoesOnSigning(t *testing.T) {
+func TestLongTheLogsKeyIsRotatedByCommandsAndTheHouseGoesOnSigning(t *testing.T) {
 	t.Parallel()
 	changeLog(t, "rotate", evidencetest.Origin)
 }
 
-func TestALogIsEndedAndTheNextOneOpenedByCommandsAndTheHouseGoesOnSigning(t *testing.T) {
+func TestLongALogIsEndedAndTheNextOneOpenedByCommandsAndTheHouseGoesOnSigning(t *testing.T) {
 	t.Parallel()
 	changeLog(t, "end", nextOrigin)
 }
 
 // What the manual says about a key that was stolen.
-func TestWhatAChangeAtOnceLeavesUnsignedIsNamedAndCanBeRequestedAgain(t *testing.T) {
+func TestLongWhatAChangeAtOnceLeavesUnsignedIsNamedAndCanBeRequestedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{witnesses: 3})
 	o := h.newTerminal(t)
