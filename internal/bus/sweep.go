@@ -12,7 +12,7 @@ import (
 const (
 	// sweepEvery is how many stored votes are removed from the stream at one
 	// time, and sweepPause the longest that fewer wait for it.
-	sweepEvery = 256
+	sweepEvery = 1024
 	sweepPause = 5 * time.Second
 	// sweepTimeout bounds one removal.
 	sweepTimeout = 10 * time.Second
