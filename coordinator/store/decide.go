@@ -40,6 +40,8 @@ func (w *Writer) ClaimUndecided(ctx context.Context, limit int, lease time.Durat
 type verdict struct {
 	coordinator.Decision
 
+	request       attest.Digest
+	attempt       int
 	suite, source string
 	artifacts     attest.Artifacts
 }
@@ -86,7 +88,7 @@ func dueDecisions(ctx context.Context, tx pgx.Tx, decisions []coordinator.Decisi
 	b := &pgx.Batch{}
 	exec(b, `SELECT FROM releases WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, column(ids))
 	b.Queue(`
-		SELECT o.id, r.fence, r.claimable_at IS NOT NULL, r.agreed_set, d.digest, o.suite, q.source, l.list
+		SELECT o.id, r.fence, r.claimable_at IS NOT NULL, r.agreed_set, d.digest, o.request, o.attempt, o.suite, q.source, l.list
 		  FROM openings o
 		  JOIN releases r ON r.id = o.id
 		  JOIN requests q ON q.digest = o.request
@@ -97,7 +99,7 @@ func dueDecisions(ctx context.Context, tx pgx.Tx, decisions []coordinator.Decisi
 			var id attest.Digest
 			var r row
 			if err := rows.Scan(digest{&id}, &r.fence, &r.waits, digest{&r.set}, digest{&r.decision},
-				&r.verdict.suite, &r.verdict.source, &r.list); err != nil {
+				digest{&r.verdict.request}, &r.verdict.attempt, &r.verdict.suite, &r.verdict.source, &r.list); err != nil {
 				return err
 			}
 			known[id] = r
@@ -172,28 +174,26 @@ func storeDecisions(ctx context.Context, tx pgx.Tx, due []verdict) error {
 	if err != nil {
 		return err
 	}
-	var releases, digests, sets, bodies, jobReleases [][]byte
-	var certificates []string
-	for _, v := range due {
+	releases, requests, attempts := make([][]byte, len(due)), make([][]byte, len(due)), make([]int, len(due))
+	rows := make([][]any, len(due))
+	for i, v := range due {
 		d, body := v.Envelope.Digest(), translog.BodyDigest(v.Envelope)
-		releases, digests, sets = append(releases, v.Release[:]), append(digests, d[:]), append(sets, v.Decision.Decision.Set[:])
-		bodies = append(bodies, body[:])
-		for _, c := range v.Certificates {
-			jobReleases, certificates = append(jobReleases, v.Release[:]), append(certificates, c)
-		}
+		certificates := append([]string{}, v.Certificates...) // none is no null
+		releases[i], requests[i], attempts[i] = v.Release[:], v.request[:], v.attempt
+		rows[i] = []any{v.Release[:], d[:], v.Decision.Decision.Set[:], body[:], leaves[i], certificates}
+	}
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"decisions"},
+		[]string{"release", "digest", "set_digest", "body", "leaf", "certificates"}, pgx.CopyFromRows(rows)); err != nil {
+		return err
 	}
 	b := &pgx.Batch{}
-	exec(b, `
-		INSERT INTO decisions (release, digest, set_digest, body, leaf)
-		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[])`, releases, digests, sets, bodies, leaves)
 	queueArtifacts(b, due)
-	exec(b, `INSERT INTO signing_jobs (release, certificate) SELECT * FROM unnest($1::bytea[], $2::text[])`, jobReleases, certificates)
 	exec(b, `
 		UPDATE releases SET state = 'agreed', reason = 'decided, waiting for the log', decided_at = now(), claimable_at = NULL
 		 WHERE id = ANY($1)`, releases)
 	exec(b, `
-		UPDATE request_progress p SET open = false, wanted = false FROM openings o
-		 WHERE o.id = ANY($1) AND p.request = o.request AND o.attempt = p.attempts`, releases)
+		UPDATE request_progress p SET open = false, wanted = false FROM unnest($1::bytea[], $2::integer[]) AS u (request, attempt)
+		 WHERE p.request = u.request AND p.attempts = u.attempt`, requests, attempts)
 	if err := send(ctx, tx, b); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ func (w *Writer) UnpublishedEvents(ctx context.Context, limit int) ([]coordinato
 	rows, err := w.pool.Query(ctx, `
 		SELECT e.sequence, e.release, o.suite, e.state, e.at
 		  FROM events e JOIN openings o ON o.id = e.release
-		 WHERE e.published_at IS NULL ORDER BY e.sequence LIMIT $1`, limit)
+		 ORDER BY e.sequence LIMIT $1`, limit)
 	events, err := collect(rows, err, func(row pgx.CollectableRow) (coordinator.Event, error) {
 		var e coordinator.Event
 		var at time.Time
@@ -27,10 +27,10 @@ func (w *Writer) UnpublishedEvents(ctx context.Context, limit int) ([]coordinato
 	return events, wrap("reading unpublished events", err)
 }
 
-// EventsPublished notes which events are out.
+// EventsPublished takes the events that are out from the outbox.
 func (w *Writer) EventsPublished(ctx context.Context, sequences []int64) error {
 	return w.mark(ctx, "noting published events", func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE events SET published_at = now() WHERE sequence = ANY($1) AND published_at IS NULL`, sequences)
+		_, err := tx.Exec(ctx, `DELETE FROM events WHERE sequence = ANY($1)`, sequences)
 		return err
 	})
 }

@@ -226,10 +226,9 @@ func (w *ingestWrites) writeLists(b *pgx.Batch) error {
 			states[i] = append(states[i], s...)
 		}
 	}
-	exec(b, `INSERT INTO artifact_sets (digest, list) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING`,
-		column(sets), encoded)
-	exec(b, `INSERT INTO artifact_states (set_digest, states) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING`,
-		column(sets), states)
+	exec(b, `
+		INSERT INTO artifact_sets (digest, list, states)
+		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) ON CONFLICT DO NOTHING`, column(sets), encoded, states)
 	return nil
 }
 

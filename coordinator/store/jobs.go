@@ -56,7 +56,7 @@ func loadJobs(ctx context.Context, tx pgx.Tx, keys []jobKey) ([]coordinator.Job,
 		releases[i], certificates[i] = keys[i].release[:], keys[i].certificate
 	}
 	rows, err := tx.Query(ctx, `
-		SELECT j.release, j.certificate, j.fence, j.attempts, i.index, o.envelope, q.envelope, b.envelope, l.list, s.states
+		SELECT j.release, j.certificate, j.fence, j.attempts, i.index, o.envelope, q.envelope, b.envelope, l.list, l.states
 		  FROM unnest($1::bytea[], $2::text[]) AS u (release, certificate)
 		  JOIN signing_jobs j ON j.release = u.release AND j.certificate = u.certificate
 		  JOIN openings o ON o.id = j.release
@@ -65,7 +65,6 @@ func loadJobs(ctx context.Context, tx pgx.Tx, keys []jobKey) ([]coordinator.Job,
 		  JOIN log_bodies b ON b.digest = d.body AND b.leaf = d.leaf
 		  JOIN log_entries i ON i.leaf = d.leaf
 		  JOIN artifact_sets l ON l.digest = d.set_digest
-		  JOIN artifact_states s ON s.set_digest = d.set_digest
 		 ORDER BY i.index, j.certificate`, releases, certificates)
 	jobs, err := collect(rows, err, scanJob)
 	if err != nil {

@@ -13,13 +13,14 @@ import (
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/coordinator"
+	"github.com/reprosign/reprosign/coordinator/sequencer"
 	"github.com/reprosign/reprosign/coordinator/store"
 	"github.com/reprosign/reprosign/internal/box/boxtest"
 )
 
 var appendOnly = []string{
 	"policies", "requests", "claims", "openings", "withdrawals", "statements", "equivocations",
-	"logged_equivocations", "artifact_sets", "artifact_states", "rejections", "dead_letters", "decisions", "artifacts",
+	"logged_equivocations", "artifact_sets", "rejections", "dead_letters", "decisions", "artifacts",
 	"signatures", "signatures_made", "complaints", "log_leaves", "log_bodies", "log_entries", "log_checkpoints",
 }
 
@@ -269,9 +270,14 @@ func TestWithdrawnReleaseTakesNoDecisionAndNoSignature(t *testing.T) {
 				t.Errorf("decision after the withdrawal: refused %v, %v", refused, err)
 			}
 			refusedWith(t, owner, restrictViolation, `
-				INSERT INTO decisions (release, digest, set_digest, body, leaf) SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf FROM log_bodies LIMIT 1`, r.ID[:], b.set[:])
+				INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
+				SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf, '{}' FROM log_bodies LIMIT 1`, r.ID[:], b.set[:])
+			refusedWith(t, owner, checkViolation, `
+				INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
+				SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf, '{none}' FROM log_bodies LIMIT 1`, r.ID[:], b.set[:])
 			refusedWith(t, owner, foreignKeyViolation, `
-				INSERT INTO decisions (release, digest, set_digest, body, leaf) VALUES ($1::bytea, $1::bytea, $2::bytea, sha256('unlogged'), 1)`, r.ID[:], b.set[:])
+				INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
+				VALUES ($1::bytea, $1::bytea, $2::bytea, sha256('unlogged'), 1, '{}')`, r.ID[:], b.set[:])
 		}
 		if waiting, _, err := w.writer.Unopened(t.Context(), 10, 0); err != nil || len(waiting) != 0 {
 			t.Errorf("%d attempts wait after the withdrawal, %v", len(waiting), err)
@@ -299,22 +305,39 @@ func TestMigrationsOverADecidedReleaseKeepWhatItHolds(t *testing.T) {
 	r := w.open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2})
 	b := build(t, "content", "hello.deb")
 	w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
-	w.decide(r.ID, fingerprint)
-	w.publish()
-	before := w.jobs()[0].Decision
+	w.evaluate()
+	decision := w.decision(w.claim(time.Minute)[0], fingerprint, second)
+	_, err := w.writer.Decide(t.Context(), []coordinator.Decision{decision})
+	must(t, err)
+
 	must(t, store.Unmigrate(t.Context(), w.dsn, once-1))
-	encoded, err := before.Encode()
+	encoded, err := decision.Envelope.Encode()
 	must(t, err)
 	var stored []byte
 	must(t, w.connect("").QueryRow(t.Context(), `SELECT envelope FROM decisions`).Scan(&stored))
 	if !bytes.Equal(stored, encoded) {
 		t.Errorf("decision of the older schema: %s\nwant %s", stored, encoded)
 	}
-	must(t, store.Migrate(t.Context(), w.dsn))
-	after, err := openWriter(t, w.dsn).DecisionByDigest(t.Context(), before.Digest())
-	must(t, err)
-	if diff := cmp.Diff(before, after.Envelope); diff != "" {
-		t.Errorf("decision after the migration (-before +after):\n%s", diff)
+	if n := w.count(`SELECT count(*) FROM signing_jobs WHERE state = 'waiting'`); n != 2 {
+		t.Errorf("%d jobs of the older schema wait, want 2", n)
 	}
-	refusedWith(t, w.connect(""), restrictViolation, `UPDATE decisions SET stored_at = now()`)
+
+	must(t, store.Migrate(t.Context(), w.dsn))
+	w.writer = openWriter(t, w.dsn)
+	w.sequencer, err = sequencer.New(w.writer, ed(t, "log.example.org"), nil)
+	must(t, err)
+	w.publish()
+	jobs := w.jobs()
+	if len(jobs) != 1 || jobs[0].Certificate != fingerprint { // the second follows when the first is done
+		t.Fatalf("jobs of the decision: %+v", jobs)
+	}
+	if diff := cmp.Diff(decision.Envelope, jobs[0].Decision); diff != "" {
+		t.Errorf("decision (-before +after the migration):\n%s", diff)
+	}
+	if diff := cmp.Diff(b.states, jobs[0].States); diff != "" {
+		t.Errorf("states (-before +after the migration):\n%s", diff)
+	}
+	for _, table := range []string{"decisions", "artifact_sets"} {
+		refusedWith(t, w.connect(""), restrictViolation, `DELETE FROM `+table)
+	}
 }

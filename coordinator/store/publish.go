@@ -62,7 +62,7 @@ func (w *Writer) PublishSeen(ctx context.Context, tree coordinator.Tree, note []
 				return fmt.Errorf("confirming the decision on %s: %w", l.Release, err)
 			}
 		}
-		if err := expireDecided(ctx, tx, late); err != nil {
+		if err := late.apply(ctx, tx, 0); err != nil {
 			return err
 		}
 		return openLogged(ctx, tx, logged)
@@ -152,34 +152,18 @@ func lockDecided(ctx context.Context, tx pgx.Tx, size int64) ([]decided, error) 
 	})
 }
 
-// openLogged moves decided releases on to be signed.
+// openLogged moves decided releases on to be signed, and makes the jobs for it.
 func openLogged(ctx context.Context, tx pgx.Tx, ids []attest.Digest) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	b := &pgx.Batch{}
 	exec(b, `UPDATE releases SET state = 'logged', logged_at = now(), reason = 'logged' WHERE id = ANY($1)`, column(ids))
-	exec(b, `UPDATE signing_jobs SET state = 'open', claimable_at = now() WHERE release = ANY($1) AND state = 'waiting'`, column(ids))
+	exec(b, `INSERT INTO signing_jobs (release, certificate) SELECT DISTINCT release, unnest(certificates) FROM decisions WHERE release = ANY($1)`, column(ids))
 	if err := send(ctx, tx, b); err != nil {
 		return err
 	}
 	return notify(ctx, tx, coordinator.TopicSign)
-}
-
-// expireDecided ends releases whose decision came too late to be signed on.
-func expireDecided(ctx context.Context, tx pgx.Tx, late transitions) error {
-	if len(late) == 0 {
-		return nil
-	}
-	ids := make([][]byte, len(late))
-	for i := range late {
-		ids[i] = late[i].release[:]
-	}
-	if _, err := tx.Exec(ctx, `
-		UPDATE signing_jobs SET state = 'cancelled', finished_at = now() WHERE release = ANY($1) AND state = 'waiting'`, ids); err != nil {
-		return err
-	}
-	return late.apply(ctx, tx, 0)
 }
 
 // Await shows a reason at every decided release that is not logged yet.

@@ -188,7 +188,7 @@ func priorSignatures(ctx context.Context, tx pgx.Tx, release attest.Digest) ([]c
 	rows, err := tx.Query(ctx, `
 		SELECT a.name, s.certificate, s.kind, s.signature
 		  FROM artifacts a JOIN signatures s ON s.sha512 = a.sha512
-		 WHERE a.release = $1 AND s.certificate IN (SELECT certificate FROM signing_jobs WHERE release = $1)
+		 WHERE a.release = $1 AND s.certificate IN (SELECT unnest(certificates) FROM decisions WHERE release = $1)
 		 ORDER BY a.position, s.certificate, s.kind`, release[:])
 	return collect(rows, err, pgx.RowToStructByPos[coordinator.PriorSignature])
 }
@@ -215,7 +215,7 @@ func (w *Writer) DecisionByDigest(ctx context.Context, d attest.Digest) (coordin
 func readCertificates(ctx context.Context, tx pgx.Tx, release attest.Digest, into map[string][]byte) error {
 	rows, err := tx.Query(ctx, `
 		SELECT fingerprint, certificate FROM certificates
-		 WHERE fingerprint IN (SELECT certificate FROM signing_jobs WHERE release = $1)`, release[:])
+		 WHERE fingerprint IN (SELECT unnest(certificates) FROM decisions WHERE release = $1)`, release[:])
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (w *Writer) Withdraw(ctx context.Context, d attest.Digest, withdrawal attes
 		exec(b, `
 			UPDATE signing_jobs j SET state = 'cancelled', claimable_at = NULL, finished_at = now()
 			  FROM releases r JOIN openings o ON o.id = r.id
-			 WHERE j.release = r.id AND o.request = $1 AND r.state = 'withdrawn' AND j.state IN ('waiting', 'open')`, request[:])
+			 WHERE j.release = r.id AND o.request = $1 AND r.state = 'withdrawn' AND j.state = 'open'`, request[:])
 		exec(b, `
 			UPDATE names SET held = false
 			 WHERE held AND NOT bound AND release IN (SELECT r.id FROM releases r JOIN openings o ON o.id = r.id
