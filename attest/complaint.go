@@ -15,14 +15,6 @@ type Complaint struct {
 	Issued    Time   // by the rebuilder's clock
 }
 
-type complaintPredicate struct {
-	Issued    Time   `json:"issued"`
-	Rebuilder string `json:"rebuilder"`
-	Receipt   Digest `json:"receipt"`
-	Release   Digest `json:"release"`
-	Statement Digest `json:"statement"`
-}
-
 // Check reports why the complaint is not well-formed.
 func (c Complaint) Check() error {
 	if err := CheckName(c.Rebuilder); err != nil {
@@ -47,8 +39,17 @@ func (c Complaint) Encode() ([]byte, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	return encodeStatement(ComplaintType,
-		complaintPredicate{c.Issued, c.Rebuilder, c.Receipt, c.Release, c.Statement}, oneSubject(decisionSubject, c.Decision))
+	return writeStatement(c.walk)
+}
+
+func (c *Complaint) walk(w *walk) {
+	w.time(beginStatement+`{"issued":`, &c.Issued)
+	word(w, `,"rebuilder":`, &c.Rebuilder)
+	w.digest(`,"receipt":`, &c.Receipt)
+	w.digest(`,"release":`, &c.Release)
+	w.digest(`,"statement":`, &c.Statement)
+	w.digest(`},"predicateType":"`+ComplaintType+oneSubject, &c.Decision)
+	w.text(`},"name":"decision"}]}`)
 }
 
 // Seal signs the complaint with the rebuilder's key.
@@ -57,24 +58,7 @@ func (c Complaint) Seal(key SigningKey) (*Envelope, error) {
 }
 
 // ParseComplaint reads a complaint's payload, whose envelope somebody else verified.
-func ParseComplaint(payload []byte) (Complaint, error) {
-	s, err := decodeStatement[complaintPredicate](payload, ComplaintType)
-	if err != nil {
-		return Complaint{}, fmt.Errorf("parsing complaint: %w", err)
-	}
-	p := s.Predicate
-	c := Complaint{Rebuilder: p.Rebuilder, Release: p.Release, Statement: p.Statement, Receipt: p.Receipt, Issued: p.Issued}
-	if len(s.Subject) == 1 {
-		c.Decision = s.Subject[0].Digest.SHA256
-	}
-	if err := wantSubject(s.Subject, decisionSubject, c.Decision); err != nil {
-		return Complaint{}, fmt.Errorf("parsing complaint: %w", err)
-	}
-	if err := c.Check(); err != nil {
-		return Complaint{}, fmt.Errorf("parsing %w", err)
-	}
-	return c, nil
-}
+func ParseComplaint(payload []byte) (Complaint, error) { return parse[Complaint]("complaint", payload) }
 
 // OpenComplaint verifies a complaint under the key of the rebuilder it names.
 func OpenComplaint(e *Envelope, rebuilders Keys) (Complaint, error) {

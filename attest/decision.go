@@ -179,16 +179,7 @@ func (d Decision) Seal(key SigningKey) (*Envelope, error) {
 }
 
 // ParseDecision reads a decision's payload, whose envelope somebody else verified.
-func ParseDecision(payload []byte) (Decision, error) {
-	var d Decision
-	if err := readStatement(payload, d.walk); err != nil {
-		return Decision{}, fmt.Errorf("parsing decision: %w", err)
-	}
-	if err := d.Check(); err != nil {
-		return Decision{}, fmt.Errorf("parsing %w", err)
-	}
-	return d, nil
-}
+func ParseDecision(payload []byte) (Decision, error) { return parse[Decision]("decision", payload) }
 
 // OpenDecision verifies a decision under the statement key it names.
 func OpenDecision(e *Envelope, signers Keys) (Decision, error) {

@@ -53,6 +53,12 @@ func checkDistinct(list []Digest) error {
 // AppendText implements encoding.TextAppender.
 func (d Digest) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, d[:]), nil }
 
+// digestOfList returns the SHA-256 of the canonical JSON array of digests.
+func digestOfList(list []Digest) Digest {
+	data, _ := writeStatement(func(w *walk) { w.digests("", &list) }) // fails on nothing
+	return SHA256(data)
+}
+
 // MarshalText implements encoding.TextMarshaler.
 func (d Digest) MarshalText() ([]byte, error) { return d.AppendText(nil) }
 

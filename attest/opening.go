@@ -56,7 +56,7 @@ func (o *Opening) walk(w *walk) {
 	w.digest(`,"policy":`, &o.Policy)
 	number(w, `,"policySerial":`, &o.PolicySerial)
 	w.digest(`,"request":`, &o.Request)
-	w.again(`},"predicateType":"`+OpeningType+`","subject":[{"digest":{"sha256":"`, o.Request)
+	w.again(`},"predicateType":"`+OpeningType+oneSubject+`"`, o.Request)
 	w.text(`},"name":"release-request"}]}`)
 }
 
@@ -66,16 +66,7 @@ func (o Opening) Seal(key SigningKey) (*Envelope, error) {
 }
 
 // ParseOpening reads an opening's payload, whose envelope somebody else verified.
-func ParseOpening(payload []byte) (Opening, error) {
-	var o Opening
-	if err := readStatement(payload, o.walk); err != nil {
-		return Opening{}, fmt.Errorf("parsing opening: %w", err)
-	}
-	if err := o.Check(); err != nil {
-		return Opening{}, fmt.Errorf("parsing %w", err)
-	}
-	return o, nil
-}
+func ParseOpening(payload []byte) (Opening, error) { return parse[Opening]("opening", payload) }
 
 // OpenOpening verifies an opening under the opening key it names.
 func OpenOpening(e *Envelope, coordinators Keys) (Opening, error) {

@@ -133,7 +133,7 @@ func (r *Rebuild) walk(w *walk) {
 	if r.Outcome == Built {
 		name, subject = setSubject, &r.Set
 	}
-	w.digest(`}},"predicateType":"`+RebuildType+`","subject":[{"digest":{"sha256":`, subject)
+	w.digest(`}},"predicateType":"`+RebuildType+oneSubject, subject)
 	w.text(`},"name":"`)
 	w.text(name)
 	w.text(`"}]}`)
@@ -145,16 +145,7 @@ func (r Rebuild) Seal(key SigningKey) (*Envelope, error) {
 }
 
 // ParseRebuild reads a rebuild statement's payload, whose envelope somebody else verified.
-func ParseRebuild(payload []byte) (Rebuild, error) {
-	var r Rebuild
-	if err := readStatement(payload, r.walk); err != nil {
-		return Rebuild{}, fmt.Errorf("parsing rebuild: %w", err)
-	}
-	if err := r.Check(); err != nil {
-		return Rebuild{}, fmt.Errorf("parsing %w", err)
-	}
-	return r, nil
-}
+func ParseRebuild(payload []byte) (Rebuild, error) { return parse[Rebuild]("rebuild", payload) }
 
 // OpenRebuild verifies a rebuild statement under the key of the rebuilder it names.
 func OpenRebuild(e *Envelope, rebuilders Keys) (Rebuild, error) {

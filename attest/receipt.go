@@ -21,24 +21,6 @@ type Receipt struct {
 	Late []Digest
 }
 
-type receiptPredicate struct {
-	Coordinator string   `json:"coordinator"`
-	Counted     []Digest `json:"counted"`
-	Issued      Time     `json:"issued"`
-	Late        []Digest `json:"late"`
-	Rebuilder   string   `json:"rebuilder"`
-}
-
-const statementsSubject = "statements"
-
-func (p receiptPredicate) subject() ([]subject, error) {
-	data, err := MarshalCanonical(slices.Concat(p.Counted, p.Late))
-	if err != nil {
-		return nil, err
-	}
-	return oneSubject(statementsSubject, SHA256(data)), nil
-}
-
 // Check reports why the receipt is not well-formed.
 func (r Receipt) Check() error {
 	for what, name := range map[string]string{"coordinator": r.Coordinator, "rebuilder": r.Rebuilder} {
@@ -63,12 +45,17 @@ func (r Receipt) Encode() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	p := receiptPredicate{r.Coordinator, r.Counted, r.Issued, r.Late, r.Rebuilder}
-	s, err := p.subject()
-	if err != nil {
-		return nil, err
-	}
-	return encodeStatement(ReceiptType, p, s)
+	return writeStatement(r.walk)
+}
+
+func (r *Receipt) walk(w *walk) {
+	word(w, beginStatement+`{"coordinator":`, &r.Coordinator)
+	w.digests(`,"counted":`, &r.Counted)
+	w.time(`,"issued":`, &r.Issued)
+	w.digests(`,"late":`, &r.Late)
+	word(w, `,"rebuilder":`, &r.Rebuilder)
+	w.again(`},"predicateType":"`+ReceiptType+oneSubject+`"`, digestOfList(slices.Concat(r.Counted, r.Late)))
+	w.text(`},"name":"statements"}]}`)
 }
 
 // Seal signs the receipt with an opening key.
@@ -77,22 +64,7 @@ func (r Receipt) Seal(key SigningKey) (*Envelope, error) {
 }
 
 // ParseReceipt reads a receipt's payload, whose envelope somebody else verified.
-func ParseReceipt(payload []byte) (Receipt, error) {
-	s, err := decodeStatement[receiptPredicate](payload, ReceiptType)
-	if err != nil {
-		return Receipt{}, fmt.Errorf("parsing receipt: %w", err)
-	}
-	p := s.Predicate
-	r := Receipt{p.Coordinator, p.Rebuilder, p.Issued, p.Counted, p.Late}
-	if err := r.Check(); err != nil {
-		return Receipt{}, fmt.Errorf("parsing %w", err)
-	}
-	want, err := p.subject()
-	if err != nil || !slices.Equal(want, s.Subject) {
-		return Receipt{}, fmt.Errorf("parsing receipt: %w", malformed("subject is not the listed statements"))
-	}
-	return r, nil
-}
+func ParseReceipt(payload []byte) (Receipt, error) { return parse[Receipt]("receipt", payload) }
 
 // OpenReceipt verifies a receipt under the opening key it names.
 func OpenReceipt(e *Envelope, coordinators Keys) (Receipt, error) {
@@ -125,16 +97,6 @@ type Rejection struct {
 	Reason    string // for people: what is wrong and what to do
 }
 
-type rejectionPredicate struct {
-	Code        RejectionCode `json:"code"`
-	Coordinator string        `json:"coordinator"`
-	Issued      Time          `json:"issued"`
-	Reason      string        `json:"reason"`
-	Rebuilder   string        `json:"rebuilder"`
-}
-
-const statementSubject = "statement"
-
 // Check reports why the rejection is not well-formed.
 func (r Rejection) Check() error {
 	for what, name := range map[string]string{"coordinator": r.Coordinator, "rebuilder": r.Rebuilder} {
@@ -161,8 +123,17 @@ func (r Rejection) Encode() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	return encodeStatement(RejectionType,
-		rejectionPredicate{r.Code, r.Coordinator, r.Issued, r.Reason, r.Rebuilder}, oneSubject(statementSubject, r.Statement))
+	return writeStatement(r.walk)
+}
+
+func (r *Rejection) walk(w *walk) {
+	word(w, beginStatement+`{"code":`, &r.Code)
+	word(w, `,"coordinator":`, &r.Coordinator)
+	w.time(`,"issued":`, &r.Issued)
+	word(w, `,"reason":`, &r.Reason)
+	word(w, `,"rebuilder":`, &r.Rebuilder)
+	w.digest(`},"predicateType":"`+RejectionType+oneSubject, &r.Statement)
+	w.text(`},"name":"statement"}]}`)
 }
 
 // Seal signs the rejection with an opening key.
@@ -171,24 +142,7 @@ func (r Rejection) Seal(key SigningKey) (*Envelope, error) {
 }
 
 // ParseRejection reads a rejection's payload, whose envelope somebody else verified.
-func ParseRejection(payload []byte) (Rejection, error) {
-	s, err := decodeStatement[rejectionPredicate](payload, RejectionType)
-	if err != nil {
-		return Rejection{}, fmt.Errorf("parsing rejection: %w", err)
-	}
-	p := s.Predicate
-	r := Rejection{Coordinator: p.Coordinator, Rebuilder: p.Rebuilder, Issued: p.Issued, Code: p.Code, Reason: p.Reason}
-	if len(s.Subject) == 1 {
-		r.Statement = s.Subject[0].Digest.SHA256
-	}
-	if err := wantSubject(s.Subject, statementSubject, r.Statement); err != nil {
-		return Rejection{}, fmt.Errorf("parsing rejection: %w", err)
-	}
-	if err := r.Check(); err != nil {
-		return Rejection{}, fmt.Errorf("parsing %w", err)
-	}
-	return r, nil
-}
+func ParseRejection(payload []byte) (Rejection, error) { return parse[Rejection]("rejection", payload) }
 
 // OpenRejection verifies a rejection under the opening key it names.
 func OpenRejection(e *Envelope, coordinators Keys) (Rejection, error) {

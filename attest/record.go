@@ -2,7 +2,6 @@ package attest
 
 import (
 	"fmt"
-	"slices"
 )
 
 // RecordKind says what kind of envelopes a record brings into the log.
@@ -32,23 +31,6 @@ type Record struct {
 	// as [Envelope.Encode] writes them. Without them one reader of the log could be
 	// shown a good signature where another one is shown a bad one.
 	Envelopes []Digest
-}
-
-type recordPredicate struct {
-	Bodies      []Digest   `json:"bodies"`
-	Coordinator string     `json:"coordinator"`
-	Envelopes   []Digest   `json:"envelopes"`
-	Kind        RecordKind `json:"kind"`
-}
-
-const bodiesSubject = "bodies"
-
-func (p recordPredicate) subject() ([]subject, error) {
-	data, err := MarshalCanonical(p.Bodies)
-	if err != nil {
-		return nil, err
-	}
-	return oneSubject(bodiesSubject, SHA256(data)), nil
 }
 
 // NewRecord returns the record that brings envelopes into the log.
@@ -103,12 +85,16 @@ func (r Record) Encode() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	p := recordPredicate{r.Bodies, r.Coordinator, r.Envelopes, r.Kind}
-	s, err := p.subject()
-	if err != nil {
-		return nil, err
-	}
-	return encodeStatement(RecordType, p, s)
+	return writeStatement(r.walk)
+}
+
+func (r *Record) walk(w *walk) {
+	w.digests(beginStatement+`{"bodies":`, &r.Bodies)
+	word(w, `,"coordinator":`, &r.Coordinator)
+	w.digests(`,"envelopes":`, &r.Envelopes)
+	word(w, `,"kind":`, &r.Kind)
+	w.again(`},"predicateType":"`+RecordType+oneSubject+`"`, digestOfList(r.Bodies))
+	w.text(`},"name":"bodies"}]}`)
 }
 
 // Seal signs the record with an opening key.
@@ -117,21 +103,7 @@ func (r Record) Seal(key SigningKey) (*Envelope, error) {
 }
 
 // ParseRecord reads a record's payload, whose envelope somebody else verified.
-func ParseRecord(payload []byte) (Record, error) {
-	s, err := decodeStatement[recordPredicate](payload, RecordType)
-	if err != nil {
-		return Record{}, fmt.Errorf("parsing record: %w", err)
-	}
-	r := Record{s.Predicate.Coordinator, s.Predicate.Kind, s.Predicate.Bodies, s.Predicate.Envelopes}
-	if err := r.Check(); err != nil {
-		return Record{}, fmt.Errorf("parsing %w", err)
-	}
-	want, err := s.Predicate.subject()
-	if err != nil || !slices.Equal(want, s.Subject) {
-		return Record{}, fmt.Errorf("parsing record: %w", malformed("subject is not the listed bodies"))
-	}
-	return r, nil
-}
+func ParseRecord(payload []byte) (Record, error) { return parse[Record]("record", payload) }
 
 // OpenRecord verifies a record under the opening key it names.
 func OpenRecord(e *Envelope, coordinators Keys) (Record, error) {

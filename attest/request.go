@@ -71,7 +71,7 @@ func (r *Request) walk(w *walk) {
 	if err != nil {
 		w.fail(err)
 	}
-	w.again(`},"predicateType":"`+RequestType+`","subject":[{"digest":{"sha256":"`, source)
+	w.again(`},"predicateType":"`+RequestType+oneSubject+`"`, source)
 	w.text(`},"name":"` + sourceSubject + `"}]}`)
 }
 
@@ -81,16 +81,7 @@ func (r Request) Seal(key SigningKey) (*Envelope, error) {
 }
 
 // ParseRequest reads a request's payload, whose envelope somebody else verified.
-func ParseRequest(payload []byte) (Request, error) {
-	var r Request
-	if err := readStatement(payload, r.walk); err != nil {
-		return Request{}, fmt.Errorf("parsing release request: %w", err)
-	}
-	if err := r.Check(); err != nil {
-		return Request{}, fmt.Errorf("parsing %w", err)
-	}
-	return r, nil
-}
+func ParseRequest(payload []byte) (Request, error) { return parse[Request]("release request", payload) }
 
 // OpenRequest verifies a request under the key of the publisher it names.
 func OpenRequest(e *Envelope, publishers Keys) (Request, error) {

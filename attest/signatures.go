@@ -23,24 +23,12 @@ type SignaturesMade struct {
 
 // ArtifactSignature names one signature by the digest of its binary packet.
 type ArtifactSignature struct {
-	Artifact  string    `json:"artifact"`
-	SHA512    Digest512 `json:"artifactSHA512"`
-	Signature Digest    `json:"signature"`
+	Artifact  string
+	SHA512    Digest512 // of the artifact
+	Signature Digest
 }
 
-type signaturesPredicate struct {
-	Certificate string              `json:"certificate"`
-	Kind        SignatureKind       `json:"kind"`
-	LogIndex    int64               `json:"logIndex"`
-	Release     Digest              `json:"release"`
-	Signatures  []ArtifactSignature `json:"signatures"`
-	Signer      string              `json:"signer"`
-}
-
-const (
-	decisionSubject = "decision"
-	fingerprintSize = 40
-)
+const fingerprintSize = 40
 
 // CheckFingerprint reports why s is not the fingerprint of a v4 OpenPGP key.
 func CheckFingerprint(s string) error {
@@ -85,10 +73,23 @@ func (m SignaturesMade) Encode() ([]byte, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
-	return encodeStatement(SignaturesMadeType, signaturesPredicate{
-		Certificate: m.Certificate, Kind: m.Kind, LogIndex: m.LogIndex, Release: m.Release,
-		Signatures: m.Signatures, Signer: m.Signer,
-	}, oneSubject(decisionSubject, m.Decision))
+	return writeStatement(m.walk)
+}
+
+func (m *SignaturesMade) walk(w *walk) {
+	word(w, beginStatement+`{"certificate":`, &m.Certificate)
+	word(w, `,"kind":`, &m.Kind)
+	number(w, `,"logIndex":`, &m.LogIndex)
+	w.digest(`,"release":`, &m.Release)
+	list(w, `,"signatures":`, &m.Signatures, func(s *ArtifactSignature) {
+		word(w, `{"artifact":`, &s.Artifact)
+		w.digest512(`,"artifactSHA512":`, &s.SHA512)
+		w.digest(`,"signature":`, &s.Signature)
+		w.text(`}`)
+	})
+	word(w, `,"signer":`, &m.Signer)
+	w.digest(`},"predicateType":"`+SignaturesMadeType+oneSubject, &m.Decision)
+	w.text(`},"name":"decision"}]}`)
 }
 
 // Seal signs the statement with a statement key.
@@ -98,25 +99,7 @@ func (m SignaturesMade) Seal(key SigningKey) (*Envelope, error) {
 
 // ParseSignaturesMade reads a statement's payload, whose envelope somebody else verified.
 func ParseSignaturesMade(payload []byte) (SignaturesMade, error) {
-	s, err := decodeStatement[signaturesPredicate](payload, SignaturesMadeType)
-	if err != nil {
-		return SignaturesMade{}, fmt.Errorf("parsing signatures made: %w", err)
-	}
-	p := s.Predicate
-	m := SignaturesMade{
-		Signer: p.Signer, Release: p.Release, LogIndex: p.LogIndex, Certificate: p.Certificate,
-		Kind: p.Kind, Signatures: p.Signatures,
-	}
-	if len(s.Subject) == 1 {
-		m.Decision = s.Subject[0].Digest.SHA256
-	}
-	if err := wantSubject(s.Subject, decisionSubject, m.Decision); err != nil {
-		return SignaturesMade{}, fmt.Errorf("parsing signatures made: %w", err)
-	}
-	if err := m.Check(); err != nil {
-		return SignaturesMade{}, fmt.Errorf("parsing %w", err)
-	}
-	return m, nil
+	return parse[SignaturesMade]("signatures made", payload)
 }
 
 // OpenSignaturesMade verifies a statement under the statement key it names.

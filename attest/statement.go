@@ -25,52 +25,28 @@ const (
 // author, in one role. An unknown name is an error that says so.
 type Keys func(name string) (VerifierKey, error)
 
-// statement is the in-toto Statement v1 around a predicate.
-type statement[P any] struct {
-	Type          string    `json:"_type"`
-	Predicate     P         `json:"predicate"`
-	PredicateType string    `json:"predicateType"`
-	Subject       []subject `json:"subject"`
-}
+// All statements are an in-toto Statement v1 around a predicate. This is what
+// comes before the predicate, and what comes after its type in those with one subject.
+const (
+	beginStatement = `{"_type":"` + inTotoStatement + `","predicate":`
+	oneSubject     = `","subject":[{"digest":{"sha256":`
+)
 
-type subject struct {
-	Digest subjectDigest `json:"digest"`
-	Name   string        `json:"name"`
-}
+// writeStatement returns what a walk writes.
+func writeStatement(steps func(*walk)) ([]byte, error) { return writeWalk(1024, steps) }
 
-type subjectDigest struct {
-	SHA256 Digest    `json:"sha256"`
-	SHA512 Digest512 `json:"sha512,omitzero"`
-}
-
-func oneSubject(name string, d Digest) []subject {
-	return []subject{{Name: name, Digest: subjectDigest{SHA256: d}}}
-}
-
-// wantSubject checks that a statement has the one subject that its predicate implies.
-func wantSubject(got []subject, name string, d Digest) error {
-	if len(got) != 1 || got[0].Name != name || got[0].Digest != (subjectDigest{SHA256: d}) {
-		return malformed("subject is not the one %q that the predicate names", name)
+// parse has a statement's walk read a payload to its end.
+func parse[S any, P interface {
+	*S
+	walk(w *walk)
+	Check() error
+}](what string, payload []byte) (S, error) {
+	var s, none S
+	if err := readWalk(payload, MaxPayload, P(&s).walk); err != nil {
+		return none, fmt.Errorf("parsing %s: %w", what, err)
 	}
-	return nil
-}
-
-func encodeStatement[P any](predicateType string, predicate P, subjects []subject) ([]byte, error) {
-	return MarshalCanonical(statement[P]{
-		Type: inTotoStatement, Predicate: predicate, PredicateType: predicateType, Subject: subjects,
-	})
-}
-
-func decodeStatement[P any](payload []byte, predicateType string) (statement[P], error) {
-	var s statement[P]
-	if err := UnmarshalStrict(payload, MaxPayload, &s); err != nil {
-		return s, err
-	}
-	if s.Type != inTotoStatement {
-		return s, malformed("statement type %q", clip(s.Type))
-	}
-	if s.PredicateType != predicateType {
-		return s, malformed("predicate type %q, want %q", clip(s.PredicateType), predicateType)
+	if err := P(&s).Check(); err != nil {
+		return none, fmt.Errorf("parsing %w", err)
 	}
 	return s, nil
 }

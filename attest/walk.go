@@ -34,17 +34,6 @@ type walk struct {
 	err     error
 }
 
-// beginStatement is what all statements begin with.
-const beginStatement = `{"_type":"` + inTotoStatement + `","predicate":`
-
-// writeStatement returns what a walk writes.
-func writeStatement(steps func(*walk)) ([]byte, error) { return writeWalk(1024, steps) }
-
-// readStatement has a walk read a payload to its end.
-func readStatement(payload []byte, steps func(*walk)) error {
-	return readWalk(payload, MaxPayload, steps)
-}
-
 // writeWalk returns what a walk writes, which is about size bytes.
 func writeWalk(size int, steps func(*walk)) ([]byte, error) {
 	w := walk{data: make([]byte, 0, size)}
@@ -123,6 +112,10 @@ func (w *walk) hex(before string, b []byte) {
 func (w *walk) spelled(b []byte) {
 	var spelling [2*len(Digest512{}) + 1]byte
 	through(w, append(hex.AppendEncode(spelling[:0], b), '"'))
+}
+
+func (w *walk) digests(before string, all *[]Digest) {
+	list(w, before, all, func(d *Digest) { w.digest("", d) })
 }
 
 // again goes through a digest that was said before, up to the quote.

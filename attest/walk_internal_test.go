@@ -55,7 +55,7 @@ func TestWalkReadsOneSpellingOfAnObject(t *testing.T) {
 		`{"\u2028":"","\u2029":""}`: false,
 	} {
 		var m map[string]string
-		err := readStatement([]byte(spelling), func(w *walk) { w.words("", &m) })
+		err := readWalk([]byte(spelling), MaxPayload, func(w *walk) { w.words("", &m) })
 		if (err == nil) != good || err != nil && !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", spelling, err)
 		}
@@ -67,13 +67,13 @@ func TestWalkReadsOneSpellingOfANumber(t *testing.T) {
 		"0": 0, "1": 1, "9007199254740991": 1<<53 - 1,
 	} {
 		var n uint64
-		if err := readStatement([]byte(spelling), func(w *walk) { number(w, "", &n) }); err != nil || n != want {
+		if err := readWalk([]byte(spelling), MaxPayload, func(w *walk) { number(w, "", &n) }); err != nil || n != want {
 			t.Errorf("%s: %d, %v", spelling, n, err)
 		}
 	}
 	for _, spelling := range []string{"", "-1", "+1", "01", "00", "1.0", "1e0", `"1"`, "9007199254740992", "18446744073709551617", "null", "٣"} {
 		var n uint64
-		if err := readStatement([]byte(spelling), func(w *walk) { number(w, "", &n) }); !errors.Is(err, ErrMalformed) {
+		if err := readWalk([]byte(spelling), MaxPayload, func(w *walk) { number(w, "", &n) }); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %d, %v", spelling, n, err)
 		}
 	}
@@ -84,7 +84,7 @@ func TestWalkReadsOneSpellingOfNoReference(t *testing.T) {
 	zero := `[{"digest":{"sha256":"` + Digest{}.String() + `"},"name":"build-log"}]`
 	for spelling, good := range map[string]bool{`[]`: true, `[null]`: false, `null`: false, zero: false} {
 		d := Digest{1}
-		err := readStatement([]byte(spelling), func(w *walk) { w.optional("", &d, "build-log") })
+		err := readWalk([]byte(spelling), MaxPayload, func(w *walk) { w.optional("", &d, "build-log") })
 		if (err == nil) != good || err == nil && !d.IsZero() {
 			t.Errorf("%s: %v, %v", spelling, d, err)
 		}

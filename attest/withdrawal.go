@@ -21,15 +21,6 @@ type Withdrawal struct {
 	At      Time   // by its author's clock
 }
 
-type withdrawalPredicate struct {
-	At     Time   `json:"at"`
-	By     string `json:"by"`
-	Reason string `json:"reason"`
-	Role   Role   `json:"role"`
-}
-
-const releaseSubject = "release"
-
 // Check reports why the withdrawal is not well-formed.
 func (w Withdrawal) Check() error {
 	if err := CheckName(w.By); err != nil {
@@ -52,7 +43,16 @@ func (w Withdrawal) Encode() ([]byte, error) {
 	if err := w.Check(); err != nil {
 		return nil, err
 	}
-	return encodeStatement(WithdrawalType, withdrawalPredicate{w.At, w.By, w.Reason, w.Role}, oneSubject(releaseSubject, w.Release))
+	return writeStatement(w.walk)
+}
+
+func (w *Withdrawal) walk(k *walk) {
+	k.time(beginStatement+`{"at":`, &w.At)
+	word(k, `,"by":`, &w.By)
+	word(k, `,"reason":`, &w.Reason)
+	word(k, `,"role":`, &w.Role)
+	k.digest(`},"predicateType":"`+WithdrawalType+oneSubject, &w.Release)
+	k.text(`},"name":"release"}]}`)
 }
 
 // Seal signs the withdrawal with its author's key.
@@ -62,22 +62,7 @@ func (w Withdrawal) Seal(key SigningKey) (*Envelope, error) {
 
 // ParseWithdrawal reads a withdrawal's payload, whose envelope somebody else verified.
 func ParseWithdrawal(payload []byte) (Withdrawal, error) {
-	s, err := decodeStatement[withdrawalPredicate](payload, WithdrawalType)
-	if err != nil {
-		return Withdrawal{}, fmt.Errorf("parsing withdrawal: %w", err)
-	}
-	p := s.Predicate
-	w := Withdrawal{Role: p.Role, By: p.By, Reason: p.Reason, At: p.At}
-	if len(s.Subject) == 1 {
-		w.Release = s.Subject[0].Digest.SHA256
-	}
-	if err := wantSubject(s.Subject, releaseSubject, w.Release); err != nil {
-		return Withdrawal{}, fmt.Errorf("parsing withdrawal: %w", err)
-	}
-	if err := w.Check(); err != nil {
-		return Withdrawal{}, fmt.Errorf("parsing %w", err)
-	}
-	return w, nil
+	return parse[Withdrawal]("withdrawal", payload)
 }
 
 // OpenWithdrawal verifies a withdrawal under its author's key; the role in it
