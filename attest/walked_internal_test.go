@@ -2,6 +2,8 @@ package attest
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -36,6 +38,33 @@ func FuzzEnvelopeIsReadAsItWouldBeStrictly(f *testing.F) {
 		again, err := writeWalk(0, got.walk)
 		if err != nil || !bytes.Equal(again, data) || !bytes.Equal(got.PAE(), want.PAE()) {
 			t.Errorf("%q: read as %+v, strictly as %+v, written again as %q, %v", data, got, want, again, err)
+		}
+	})
+}
+
+// So is an artifact set.
+func FuzzArtifactsAreReadAsTheyWouldBeStrictly(f *testing.F) {
+	for _, text := range []string{
+		`[{"kind":"deb","name":"a","sha256":"` + strings.Repeat("ab", 32) + `","sha512":"` + strings.Repeat("01", 64) + `","size":9007199254740991}]`,
+		`[{"kind":"","name":"\u0001é","sha256":"` + strings.Repeat("AB", 32) + `","sha512":"` + strings.Repeat("01", 64) + `","size":1}]`,
+		`[{"kind":"","name":"","sha256":"` + strings.Repeat("ab", 32) + `","sha512":"` + strings.Repeat("01", 64) + `","size":-1}]`,
+		`[]`, `null`, `[{}]`, `[,]`, `[`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var got, want Artifacts
+		walked, strict := readWalk(data, MaxArtifactList, got.walk), UnmarshalStrict(data, MaxArtifactList, &want)
+		if walked != nil && strict == nil && want.Check() == nil || walked == nil && strict != nil {
+			t.Fatalf("%q: %v, read strictly %v", data, walked, strict)
+		}
+		if walked == nil && !slices.Equal(got, want) {
+			t.Errorf("%q: read as %+v, strictly as %+v", data, got, want)
+		}
+		if strict == nil && want.Check() == nil {
+			if again, err := want.Encode(); err != nil || !bytes.Equal(again, data) {
+				t.Errorf("%q: written again as %q, %v", data, again, err)
+			}
 		}
 	})
 }
