@@ -49,7 +49,7 @@ type Config struct {
 	Trust *policy.Chain
 	// Key is the opening key, which the policy must list.
 	Key attest.SigningKey
-	// Batch bounds the votes that one transaction commits; zero means 500. One
+	// Batch bounds the votes that one transaction commits; zero means 1000. One
 	// is row by row, which costs several times as much.
 	Batch int
 	// OnPolicy, if not nil, is called with every policy newer than Trust's newest

@@ -142,11 +142,11 @@ func encodedEnvelope(e *attest.Envelope) int {
 func (c *Coordinator) askDecisions(ctx context.Context, cases []Undecided) ([]bus.DecideResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, decidePatience)
 	defer cancel()
-	req := bus.DecideRequest{}
-	for _, u := range cases {
-		req.Cases = append(req.Cases, bus.DecideCase{
+	req := bus.DecideRequest{Cases: make([]bus.DecideCase, len(cases))}
+	for i, u := range cases {
+		req.Cases[i] = bus.DecideCase{
 			Opening: u.Opening, Request: u.Request, Claim: u.Claim, Votes: u.Votes, Artifacts: u.Artifacts,
-		})
+		}
 	}
 	reply, err := c.bus.Decide(ctx, req)
 	if err == nil && len(reply.Results) != len(cases) {
@@ -157,7 +157,7 @@ func (c *Coordinator) askDecisions(ctx context.Context, cases []Undecided) ([]bu
 
 // conclude stores the decisions among the answers and puts the other cases back.
 func (c *Coordinator) conclude(ctx context.Context, cases []Undecided, results []bus.DecideResult) error {
-	var decided []Decision
+	decided := make([]Decision, 0, len(cases))
 	for i, u := range cases {
 		d, err := c.accept(u, results[i])
 		if err != nil {

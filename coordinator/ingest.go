@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,23 +50,9 @@ func refuse(code attest.RejectionCode, format string, args ...any) error {
 // An error means that nothing was committed and the batch comes again; bad
 // input is no error but a recorded rejection.
 func (c *Coordinator) ingest(ctx context.Context, messages []bus.Message) error {
-	version := c.trust.Newest()
-	results := make([]checked, len(messages))
-	group := errgroup.Group{}
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	const stride = 16 // amortizes the goroutine over some messages
-	for start := 0; start < len(messages); start += stride {
-		group.Go(func() error {
-			for i := start; i < min(start+stride, len(messages)); i++ {
-				results[i] = check(version, messages[i])
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // its functions return nil
-
-	var batch []Incoming
-	var at []int
+	results := checkAll(c.trust.Newest(), messages)
+	batch := make([]Incoming, 0, len(results))
+	at := make([]int, 0, len(results))
 	for i := range results {
 		if results[i].refusal == nil {
 			batch = append(batch, results[i].incoming)
@@ -119,6 +107,30 @@ func (c *Coordinator) ingestSingly(ctx context.Context, batch []Incoming, why er
 		}
 	}
 	return dispositions, nil
+}
+
+// checkAll verifies messages in parallel, those of one rebuilder one after the
+// other: what is known of its key (see package edtable) is then near the processor.
+func checkAll(version *policy.Version, messages []bus.Message) []checked {
+	results := make([]checked, len(messages))
+	order := make([]int, len(messages))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return strings.Compare(messages[i].Rebuilder, messages[j].Rebuilder) })
+	group := errgroup.Group{}
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	const stride = 16 // amortizes the goroutine over some messages
+	for some := range slices.Chunk(order, stride) {
+		group.Go(func() error {
+			for _, i := range some {
+				results[i] = check(version, messages[i])
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // its functions return nil
+	return results
 }
 
 // check verifies one message against the newest policy: releases of an older
