@@ -13,8 +13,8 @@ import (
 )
 
 // walk goes through the canonical JSON (RFC 8785) of a message from its first
-// byte to its last. The messages of which there are most describe themselves by
-// one walk for both directions:
+// byte to its last. Statements and what carries them describe themselves by one
+// walk for both directions:
 //
 //	func (o *Opening) walk(w *walk) {
 //		number(w, beginStatement+`{"attempt":`, &o.Attempt)
