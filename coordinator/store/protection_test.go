@@ -177,6 +177,8 @@ func TestStatesMoveOnlyForward(t *testing.T) {
 	refusedWith(t, owner, checkViolation, `UPDATE releases SET state = 'agreed' WHERE id = $1`, r.ID[:]) // no time, no set
 	refusedWith(t, owner, restrictViolation, `UPDATE releases SET state = 'signed', decided_at = now(), logged_at = now(), signed_at = now() WHERE id = $1`, r.ID[:])
 	refusedWith(t, owner, checkViolation, `UPDATE releases SET closed_at = now() WHERE id = $1`, r.ID[:])
+	refusedWith(t, owner, restrictViolation, `UPDATE releases SET fence = fence - 1 WHERE id = $1`, r.ID[:])
+	refusedWith(t, owner, restrictViolation, `UPDATE releases SET id = sha256(id) WHERE id = $1`, r.ID[:])
 	_, err := owner.Exec(t.Context(), `UPDATE releases SET state = 'expired', ended_at = now(), due_at = NULL WHERE id = $1`, r.ID[:])
 	must(t, err)
 	refusedWith(t, owner, restrictViolation, `UPDATE releases SET state = 'building', ended_at = NULL WHERE id = $1`, r.ID[:])
@@ -194,6 +196,13 @@ func TestDecidedFileNameKeepsItsContentAndSource(t *testing.T) {
 	refusedWith(t, owner, restrictViolation, `DELETE FROM names`)
 	refusedWith(t, owner, foreignKeyViolation, `
 		INSERT INTO artifacts SELECT release, 1, suite, source, 'other', kind, size, sha256, sha512 FROM artifacts`)
+	refusedWith(t, owner, foreignKeyViolation, `
+		INSERT INTO artifacts SELECT sha256('undecided'), position, suite, source, name, kind, size, sha256, sha512 FROM artifacts`)
+	_, err := owner.Exec(t.Context(), `
+		INSERT INTO names (suite, name, sha256, source, release) SELECT suite, 'reserved', sha256, source, release FROM artifacts`)
+	must(t, err)
+	refusedWith(t, owner, foreignKeyViolation, `
+		INSERT INTO artifacts SELECT release, 1, suite, source, 'reserved', kind, size, sha256, sha512 FROM artifacts`)
 
 	for _, test := range []struct{ source, content, why string }{
 		{"hello", "changed", "has other content"},
