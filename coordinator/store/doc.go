@@ -15,12 +15,13 @@
 //
 // # How writes are made safe
 //
-// Whatever reads a release to change it locks the release's row first, in a
-// statement of its own: a count in the same statement, or before it, would miss
-// votes that commit meanwhile, and a quorum would never be recorded. Rows are
-// locked in the order of their ids. Work is leased with a number (the fence)
-// that every result has to name again. Notifications (LISTEN/NOTIFY) only make
-// work start sooner; what is due stands in the rows.
+// Whatever reads a release to change it locks the release's row first. That
+// statement may return the row itself and what never changes, and nothing else: a
+// count in it, or before it, would miss votes that commit meanwhile, and a quorum
+// would never be recorded. Rows are locked in the order of their ids. Work is
+// leased with a number (the fence) that every result has to name again.
+// Notifications (LISTEN/NOTIFY) only make work start sooner; what is due stands in
+// the rows.
 //
 // # Errors
 //
