@@ -65,9 +65,11 @@ func (w *walk) refuse(want string) {
 		errNotCanonical, shown, w.data[same:], w.size-len(w.data)+same, shown, want[same:]))
 }
 
+// fail ends the walk, unless err is nil. Nothing is left to read then, or to
+// guess from: hostile bytes cost what it takes to come to the first wrong one.
 func (w *walk) fail(err error) {
-	if w.err == nil {
-		w.err = err
+	if w.err == nil && err != nil {
+		w.err, w.data = err, nil
 	}
 }
 
@@ -162,6 +164,7 @@ func (w *walk) base64(before string, b *[]byte) {
 		decoded, err := base64.StdEncoding.Strict().AppendDecode(nil, text)
 		if err != nil || base64.StdEncoding.EncodedLen(len(decoded)) != len(text) {
 			w.refuse("")
+			return
 		}
 		*b, w.data = decoded, w.data[len(text):]
 	}

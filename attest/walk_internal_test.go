@@ -115,3 +115,29 @@ func TestWalkSaysBrieflyWhatBelongsWhere(t *testing.T) {
 		t.Errorf("error of %d bytes", len(fmt.Sprint(err)))
 	}
 }
+
+// A long text would be decoded and spelled again by each of them.
+func TestWalkGuessesNothingAfterAStepThatFails(t *testing.T) {
+	var s string
+	var n, m uint64
+	var b []byte
+	d := Digest{1}
+	last := true
+	err := readWalk([]byte(`"text"`), MaxPayload, func(w *walk) {
+		number(w, "", &n)
+		word(w, "", &s)
+		number(w, `"`, &m)
+		w.base64("", &b)
+		w.mark(`"text"`, &last)
+		w.unlessZero(`"text"`, &d)
+	})
+	if !errors.Is(err, ErrMalformed) || s != "" || n != 0 || m != 0 || b != nil || last || !d.IsZero() {
+		t.Errorf("read %q, %d, %d, %q, %v, %v: %v", s, n, m, b, last, d, err)
+	}
+	for _, text := range []string{`"AB=="`, `"AA`, `"`} { // a decoding that fails midway
+		err := readWalk([]byte(text), MaxPayload, func(w *walk) { w.base64("", &b); word(w, "", &s) })
+		if !errors.Is(err, ErrMalformed) || s != "" {
+			t.Errorf("%s: read %q, %v", text, s, err)
+		}
+	}
+}
