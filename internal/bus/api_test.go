@@ -1,8 +1,11 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -133,6 +136,36 @@ func TestPanicInAHandlerIsAnInternalErrorAndNoCrash(t *testing.T) {
 			t.Fatalf("the panic reached the other side: %v", err)
 		}
 	}
+}
+
+// Room for messages is used again: none may hold anything of another one.
+func TestManyWhoAskAtOnceGetTheAnswersToTheirOwnQuestions(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	answer := func(release attest.Digest) []byte { // of 32 bytes to 64 KiB
+		return bytes.Repeat(release[:], 1<<(release[0]%12))
+	}
+	serveAPI(t, h, one, &fakeAPI{status: func(_ context.Context, q bus.StatusRequest) bus.StatusReply {
+		return bus.StatusReply{Evidence: answer(q.Release)}
+	}})
+	c := h.connect(t, alpha)
+	var all sync.WaitGroup
+	for asker := range 8 {
+		all.Go(func() {
+			for n := range 32 {
+				text := fmt.Sprint(asker, n)
+				q := bus.StatusRequest{Release: digestOf(text)}
+				if r, err := c.Status(within(t), q); err != nil || !bytes.Equal(r.Evidence, answer(q.Release)) {
+					t.Errorf("status: got %d bytes beginning with %.8x, %v", len(r.Evidence), r.Evidence, err)
+				}
+				complaint := &attest.Envelope{Payload: answer(q.Release)}
+				if r, err := c.Complain(within(t), "alpha", bus.ComplainRequest{Complaint: complaint}); err != nil || r.Complaint != complaint.Digest() {
+					t.Errorf("complaint: got %v, %v", r.Complaint, err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestTooLargeAnswerIsAnError(t *testing.T) {
