@@ -225,7 +225,8 @@ func list[T any](w *walk, before string, items *[]T, step func(*T)) {
 	w.text(`]`)
 }
 
-// words goes through an object of texts.
+// words goes through an object of texts. Its names are in the order of their bytes,
+// which is that of RFC 8785 for ASCII: whoever walks words must refuse other names.
 func (w *walk) words(before string, m *map[string]string) {
 	w.text(before)
 	w.text(`{`)
