@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/reprosign/reprosign/attest"
-	"github.com/reprosign/reprosign/attest/edtable"
+	"github.com/reprosign/reprosign/attest/keytable"
 )
 
 // zeros is a file of any size that costs nothing to read.
@@ -19,7 +19,7 @@ func BenchmarkOpenRebuild(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var tables edtable.Tables
+	var tables keytable.Tables
 	for name, known := range map[string]attest.VerifierKey{"key=new": key.VerifierKey, "key=long-known": key.WithTables(&tables)} {
 		b.Run(name, func(b *testing.B) {
 			keys := func(string) (attest.VerifierKey, error) { return known, nil }

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/reprosign/reprosign/attest/edtable"
+	"github.com/reprosign/reprosign/attest/keytable"
+	"github.com/reprosign/reprosign/attest/p256table"
 )
 
 // Algorithm is the signature algorithm of a key; its values are the C2SP
@@ -60,7 +62,7 @@ type VerifierKey struct {
 	alg   Algorithm
 	raw   string // Ed25519 and cosignature: 32 bytes; P-256: SubjectPublicKeyInfo
 	ec    *ecdsa.PublicKey
-	often *edtable.Key // if set, the same Ed25519 key, verified faster; see WithTables
+	often *keytable.Key // if set, the same key, verified faster; see WithTables
 }
 
 // NewVerifierKey names a public key: an ed25519.PublicKey or an
@@ -192,37 +194,41 @@ func (k *VerifierKey) UnmarshalText(text []byte) error {
 }
 
 // WithTables returns k as one of the keys of tables. It and its copies give the
-// same answers as k, sooner once many signatures under it were good. Only Ed25519
-// keys have tables; others are returned as they are.
-func (k VerifierKey) WithTables(tables *edtable.Tables) VerifierKey {
-	if k.alg == Ed25519 {
-		k.often = tables.Key(ed25519.PublicKey(k.raw))
+// same answers as k, sooner once many signatures under it were good. A witness's
+// key, which signs no messages, is returned as it is.
+func (k VerifierKey) WithTables(tables *keytable.Tables) VerifierKey {
+	if plain := k.plain(); plain != nil {
+		k.often = tables.Key(plain)
 	}
 	return k
 }
 
 // Verify returns nil if signature is k's over message, else [ErrBadSignature].
 func (k VerifierKey) Verify(message, signature []byte) error {
-	switch k.alg {
-	case Ed25519:
-		if k.verifyEd25519(message, signature) {
-			return nil
-		}
-	case ECDSAP256:
-		digest := sha256.Sum256(message)
-		if ecdsa.VerifyASN1(k.ec, digest[:], signature) {
-			return nil
-		}
-	case Cosignature: // signs no messages; see VerifyCosignature
+	if k.verify(message, signature) {
+		return nil
 	}
 	return fmt.Errorf("%w under the key of %q", ErrBadSignature, k.name)
 }
 
-func (k VerifierKey) verifyEd25519(message, signature []byte) bool {
+func (k VerifierKey) verify(message, signature []byte) bool {
 	if k.often != nil {
 		return k.often.Verify(message, signature)
 	}
-	return ed25519.Verify(ed25519.PublicKey(k.raw), message, signature)
+	plain := k.plain()
+	return plain != nil && plain.Verify(message, signature)
+}
+
+// plain returns k for the standard library to verify, and nil if it signs no messages.
+func (k VerifierKey) plain() keytable.Plain {
+	switch k.alg {
+	case Ed25519:
+		return edtable.Plain(k.raw)
+	case ECDSAP256:
+		return p256table.Plain{Public: k.ec}
+	case Cosignature: // see VerifyCosignature
+	}
+	return nil
 }
 
 // SigningKey is a private key with the name it signs under.
@@ -230,6 +236,7 @@ type SigningKey struct {
 	VerifierKey
 
 	signer crypto.Signer
+	check  VerifierKey // the same, with a table, for its own signatures
 }
 
 // NewSigningKey names a private key. The signer may sit in a file, an agent or
@@ -240,7 +247,7 @@ func NewSigningKey(name string, signer crypto.Signer) (SigningKey, error) {
 	if err != nil {
 		return SigningKey{}, err
 	}
-	return SigningKey{VerifierKey: public, signer: signer}, nil
+	return SigningKey{VerifierKey: public, signer: signer, check: public.WithTables(new(keytable.Tables))}, nil
 }
 
 // Sign signs message and checks the signature before it returns it.
@@ -262,7 +269,7 @@ func (k SigningKey) Sign(message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing as %q: %w", k.name, err)
 	}
-	if err := k.Verify(message, signature); err != nil {
+	if err := k.check.Verify(message, signature); err != nil {
 		return nil, fmt.Errorf("checking own signature: %w", err)
 	}
 	return signature, nil

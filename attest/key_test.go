@@ -18,7 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/reprosign/reprosign/attest"
-	"github.com/reprosign/reprosign/attest/edtable"
+	"github.com/reprosign/reprosign/attest/keytable"
 )
 
 func TestVerifierKeysReadBack(t *testing.T) {
@@ -44,7 +44,7 @@ func TestVerifierKeysReadBack(t *testing.T) {
 }
 
 func TestAKeyOfTablesGivesTheSameAnswers(t *testing.T) {
-	var tables edtable.Tables
+	var tables keytable.Tables
 	witness, err := attest.NewCosignatureKey("witness", edKey(t, "alpha", 1).Public().(ed25519.PublicKey))
 	if err != nil {
 		t.Fatal(err)

@@ -24,12 +24,14 @@ const maxMainLines = 60
 var owners = map[string][]string{
 	"database/sql":                       {"coordinator/store", "migrations"},
 	"filippo.io/edwards25519":            {"attest/edtable"},
+	"filippo.io/nistec":                  {"attest/p256table"},
 	"github.com/ProtonMail/go-crypto":    {"attest/openpgp"},
 	"github.com/jackc/pgx/v5":            {"coordinator/store"},
 	"github.com/nats-io/nats-server/v2":  {"internal/box"},
 	"github.com/nats-io/nats.go":         {"internal/bus"},
 	"github.com/pressly/goose/v3":        {"coordinator/store", "migrations"},
 	"github.com/spf13/cobra":             {"cmd", "internal/program"},
+	"golang.org/x/crypto":                {"attest/p256table"},
 	"os/exec":                            {"cmd/reprosign-demo", "internal/box", "rebuilder/backend", "rebuilder/sandbox"},
 	module + "/internal/box/boxtest":     {}, // tests alone
 	module + "/monitor/monitortest":      {},

@@ -2,11 +2,11 @@
 // and used a lot, such as those of a policy's rebuilders. It gives exactly the
 // answers of crypto/ed25519, in about a third of the time.
 //
-//	var tables edtable.Tables
+//	table, err := edtable.NewTable(public) // once
 //	…
-//	key := tables.Key(public) // once
-//	…
-//	ok := key.Verify(message, signature) // a thousand times
+//	ok := table.Verify(message, signature) // a thousand times
+//
+// Package keytable says which keys get a table.
 //
 // # What is computed
 //

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"filippo.io/edwards25519"
+
+	"github.com/reprosign/reprosign/attest/keytable"
 )
 
 // orderOfBase is L = 2^252 + 27742317777372353535851937790883648493.
@@ -21,13 +23,13 @@ func edgeScalars(tb testing.TB) []*edwards25519.Scalar {
 	one := big.NewInt(1)
 	numbers := []*big.Int{new(big.Int), new(big.Int).Rsh(l, 1), new(big.Int).Sub(l, one)}
 	allHalves := new(big.Int) // a carry out of every place
-	for place := range digits {
-		bit := uint(place * width)
-		for _, n := range []int64{1, half - 1, half, half + 1, 2*half - 1} {
+	for place := range keytable.Places {
+		bit := uint(place * keytable.Width)
+		for _, n := range []int64{1, keytable.Half - 1, keytable.Half, keytable.Half + 1, 2*keytable.Half - 1} {
 			at := new(big.Int).Lsh(big.NewInt(n), bit)
 			numbers = append(numbers, at, new(big.Int).Sub(at, one), new(big.Int).Add(at, one), new(big.Int).Sub(l, at))
 		}
-		allHalves.Add(allHalves, new(big.Int).Lsh(big.NewInt(half), bit))
+		allHalves.Add(allHalves, new(big.Int).Lsh(big.NewInt(keytable.Half), bit))
 		numbers = append(numbers, new(big.Int).Set(allHalves), new(big.Int).Sub(allHalves, one))
 	}
 	var scalars []*edwards25519.Scalar
@@ -50,22 +52,6 @@ func number(s *edwards25519.Scalar) *big.Int {
 	b := s.Bytes()
 	slices.Reverse(b)
 	return new(big.Int).SetBytes(b)
-}
-
-func TestDigitsAddUpToTheScalarItself(t *testing.T) {
-	t.Parallel()
-	for _, s := range edgeScalars(t) {
-		sum := new(big.Int)
-		for place, digit := range digitsOf(s) {
-			if digit < -half || digit >= half {
-				t.Errorf("scalar %v has digit %d at place %d", number(s), digit, place)
-			}
-			sum.Add(sum, new(big.Int).Lsh(big.NewInt(int64(digit)), uint(place*width)))
-		}
-		if want := number(s); sum.Cmp(want) != 0 {
-			t.Errorf("digits of %v add up to %v", want, sum)
-		}
-	}
 }
 
 // Of the base point, of one of order eight and of one of mixed order.

@@ -3,6 +3,8 @@ package edtable
 import (
 	"filippo.io/edwards25519"
 	"filippo.io/edwards25519/field"
+
+	"github.com/reprosign/reprosign/attest/keytable"
 )
 
 // sum is a point to which others are added, in the extended coordinates of
@@ -19,7 +21,7 @@ func newSum() *sum {
 
 // addMultiple adds [scalar]P, by the multiples of P.
 func (s *sum) addMultiple(scalar *edwards25519.Scalar, ofP *multiples) {
-	for place, digit := range digitsOf(scalar) {
+	for place, digit := range keytable.Digits((*[32]byte)(scalar.Bytes())) {
 		switch {
 		case digit > 0:
 			p := &ofP[place][digit-1]

@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/reprosign/reprosign/attest"
-	"github.com/reprosign/reprosign/attest/edtable"
+	"github.com/reprosign/reprosign/attest/keytable"
 )
 
 // Errors of a chain that its callers act on.
@@ -38,7 +38,7 @@ type Version struct {
 type Chain struct {
 	mu       sync.RWMutex
 	versions []*Version
-	tables   edtable.Tables            // of the keys that sign requests and votes
+	tables   keytable.Tables           // of the keys that sign something for every release
 	signedBy map[[2]attest.Digest]bool // whether the admins of one signed another, for To
 }
 
@@ -152,7 +152,13 @@ func (c *Chain) Since(serial uint64) []*Version {
 
 // useTables gives the keys that sign for every release what the chain has learned of
 // them: most were in the version before, too.
-func (v *Version) useTables(tables *edtable.Tables) {
+func (v *Version) useTables(tables *keytable.Tables) {
+	for i := range v.Coordinators {
+		v.Coordinators[i].Key = v.Coordinators[i].Key.WithTables(tables)
+	}
+	for i := range v.Signers {
+		v.Signers[i].Key = v.Signers[i].Key.WithTables(tables)
+	}
 	for i := range v.Publishers {
 		v.Publishers[i].Key = v.Publishers[i].Key.WithTables(tables)
 	}

@@ -1,14 +1,13 @@
-package edtable
+package keytable
 
 import (
-	"crypto/ed25519"
 	"sync"
 	"sync/atomic"
 )
 
 const (
 	// MaxTables bounds the tables of one [Tables]: together they have 17 MiB.
-	// Further keys are verified as well, by crypto/ed25519 alone.
+	// Further keys are verified as well, without a table.
 	MaxTables = 64
 
 	// tableAfter is how many signatures of a key must have been good before it gets
@@ -16,6 +15,22 @@ const (
 	// single release never brings that many, and a flood of bad ones none at all.
 	tableAfter = 100
 )
+
+// Verifier verifies signatures by one public key. It may be used concurrently.
+type Verifier interface {
+	// Verify reports whether signature is the key's over message.
+	Verify(message, signature []byte) bool
+}
+
+// Plain is a public key whose Verify is that of the standard library.
+type Plain interface {
+	Verifier
+
+	// Bytes returns the encoded key, which no key of another kind has.
+	Bytes() []byte
+	// Table computes the key's table. An error says that nothing is good under the key.
+	Table() (Verifier, error)
+}
 
 // Tables gives tables to those of an owner's keys that sign a lot. Keys are
 // remembered as long as the Tables, so it belongs to something that lives long
@@ -27,44 +42,44 @@ type Tables struct {
 	built atomic.Int32
 }
 
-// Key returns the key of public, which has [ed25519.PublicKeySize] bytes: always
-// the same one, so that nothing is learned of it twice.
-func (t *Tables) Key(public ed25519.PublicKey) *Key {
+// Key returns the key of public: always the same one, so that nothing is
+// learned of it twice.
+func (t *Tables) Key(public Plain) *Key {
+	id := string(public.Bytes())
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if k, known := t.keys[string(public)]; known {
+	if k, known := t.keys[id]; known {
 		return k
 	}
 	if t.keys == nil {
 		t.keys = map[string]*Key{}
 	}
-	k := &Key{tables: t, public: append(ed25519.PublicKey(nil), public...)}
-	t.keys[string(public)] = k
+	k := &Key{tables: t, plain: public}
+	t.keys[id] = k
 	return k
 }
 
 // Key is a public key that gets a table once that pays. It may be used concurrently.
 type Key struct {
 	tables *Tables
-	public ed25519.PublicKey
+	plain  Plain
 	good   atomic.Int64 // signatures, until there is a table
-	table  atomic.Pointer[Table]
+	table  atomic.Pointer[Verifier]
 }
 
-// Verify reports whether signature is the key's over message, as
-// [ed25519.Verify] does.
+// Verify reports whether signature is the key's over message, as its [Plain] does.
 //
-// What a table refuses is asked of crypto/ed25519 as well. A table that a fault
+// What a table refuses is asked of the standard library as well. A table that a fault
 // of memory has changed would refuse good signatures for as long as the process lives:
 // it is thrown away. It could not accept a bad one, short of hitting the one right
-// point among 2^252. So bad signatures cost a third more than they
+// point among some 2^252. So bad signatures cost up to a half more than they
 // would without a table, and good ones nothing.
 func (k *Key) Verify(message, signature []byte) bool {
 	table := k.table.Load()
-	if table != nil && table.Verify(message, signature) {
+	if table != nil && (*table).Verify(message, signature) {
 		return true
 	}
-	if !ed25519.Verify(k.public, message, signature) {
+	if !k.plain.Verify(message, signature) {
 		return false
 	}
 	switch {
@@ -81,7 +96,7 @@ func (k *Key) build() {
 	if k.tables.built.Add(1) > MaxTables {
 		return
 	}
-	if table, err := NewTable(k.public); err == nil {
-		k.table.Store(table)
+	if table, err := k.plain.Table(); err == nil {
+		k.table.Store(&table)
 	}
 }
