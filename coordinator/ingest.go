@@ -110,7 +110,7 @@ func (c *Coordinator) ingestSingly(ctx context.Context, batch []Incoming, why er
 }
 
 // checkAll verifies messages in parallel, those of one rebuilder one after the
-// other: what is known of its key (see package edtable) is then near the processor.
+// other: what is known of its key (see package keytable) is then near the processor.
 func checkAll(version *policy.Version, messages []bus.Message) []checked {
 	results := make([]checked, len(messages))
 	order := make([]int, len(messages))

@@ -78,8 +78,7 @@ func agrees(tb testing.TB, table *Table, public *ecdsa.PublicKey, digest, signat
 	tb.Helper()
 	got, want := table.verifyDigest((*[scalarSize]byte)(digest), signature), ecdsa.VerifyASN1(public, digest, signature)
 	if got != want {
-		tb.Fatalf("key (%v, %v), digest %x, signature %x: table says %v, crypto/ecdsa %v",
-			public.X, public.Y, digest, signature, got, want)
+		tb.Fatalf("key %x, digest %x, signature %x: table says %v, crypto/ecdsa %v", Plain{public}.Bytes(), digest, signature, got, want)
 	}
 	return want
 }

@@ -17,14 +17,14 @@ import (
 const scalarSize = 32
 
 // Table verifies signatures by one public key, with multiples of the key that
-// take as long to compute as some twenty signatures to verify without them. It
+// take as long to compute as some fifteen signatures to verify without them. It
 // never changes, and may be used concurrently.
 type Table struct {
 	ofQ *multiples
 }
 
-// NewTable computes the table of a key. An error says that it is no P-256 key:
-// crypto/ecdsa accepts no signature under it, or another curve's.
+// NewTable computes the table of a key. An error says that it is on another curve
+// than P-256, or on none: then crypto/ecdsa accepts no signature under it.
 func NewTable(public *ecdsa.PublicKey) (*Table, error) {
 	if public.Curve != elliptic.P256() {
 		return nil, errors.New("ECDSA key on another curve than P-256")

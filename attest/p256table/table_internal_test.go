@@ -72,23 +72,28 @@ func TestNoBitMayChange(t *testing.T) {
 func TestKeysOffTheCurveHaveNoTable(t *testing.T) {
 	t.Parallel()
 	private := privateKey(number("key"))
-	digest := sha256.Sum256([]byte("a decision"))
+	message := []byte("a decision")
+	digest := sha256.Sum256(message)
 	signature := must(private.Sign(nil, digest[:], crypto.SHA256))
-	x, y, p := private.X, private.Y, elliptic.P256().Params().P
-	for name, public := range map[string]*ecdsa.PublicKey{
-		"at infinity":   {Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)},
-		"beside it":     {Curve: elliptic.P256(), X: x, Y: new(big.Int).Add(y, big.NewInt(1))},
-		"x not reduced": {Curve: elliptic.P256(), X: new(big.Int).Add(x, p), Y: y},
-		"y negative":    {Curve: elliptic.P256(), X: x, Y: new(big.Int).Sub(y, p)},
+	encoded := must(private.PublicKey.Bytes())
+	x, y := new(big.Int).SetBytes(encoded[1:33]), new(big.Int).SetBytes(encoded[33:])
+	p := elliptic.P256().Params().P
+	for name, at := range map[string][2]*big.Int{
+		"at infinity":   {new(big.Int), new(big.Int)},
+		"beside it":     {x, new(big.Int).Add(y, big.NewInt(1))},
+		"x not reduced": {new(big.Int).Add(x, p), y},
+		"y negative":    {x, new(big.Int).Sub(y, p)},
 	} {
+		public := &ecdsa.PublicKey{Curve: elliptic.P256(), X: at[0], Y: at[1]} //nolint:staticcheck // no other way makes an invalid key
 		if _, err := NewTable(public); err == nil {
 			t.Errorf("%s: it has a table", name)
 		}
-		if (Plain{public}).Verify([]byte("a decision"), signature) {
+		if (Plain{public}).Verify(message, signature) {
 			t.Errorf("%s: signature accepted", name)
 		}
 	}
-	if _, err := NewTable(&ecdsa.PublicKey{Curve: elliptic.P384(), X: x, Y: y}); err == nil {
+	other := must(ecdsa.ParseRawPrivateKey(elliptic.P384(), append(make([]byte, 47), 1)))
+	if _, err := NewTable(&other.PublicKey); err == nil {
 		t.Error("another curve: it has a table")
 	}
 }
