@@ -58,9 +58,6 @@ const (
 	policyURI    = "urn:reprosign:policy:"
 )
 
-// ReleaseURI names a release in the terms of SLSA.
-func ReleaseURI(release Digest) string { return releaseURI + release.String() }
-
 // level is what the verdict amounts to, in SLSA's terms a custom level.
 func (d Decision) level() string {
 	return fmt.Sprintf("REPROSIGN_REPRODUCED_%d_OF_%d", d.Threshold, d.Operators)
