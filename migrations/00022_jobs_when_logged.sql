@@ -8,7 +8,9 @@ DROP TRIGGER append_only ON decisions;
 UPDATE decisions d SET certificates = ARRAY(SELECT j.certificate FROM signing_jobs j WHERE j.release = d.release ORDER BY j.certificate);
 ALTER TABLE decisions ALTER COLUMN certificates SET NOT NULL;
 ALTER TABLE decisions ADD CONSTRAINT certificates_are_fingerprints
-    CHECK (array_to_string(certificates, ' ', '') ~ '^([0-9A-F]{40}( [0-9A-F]{40})*)?$');
+    CHECK (array_to_string(certificates, ' ', '') ~ '^([0-9A-F]{40}( [0-9A-F]{40})*)?$'
+           -- One in each place: with a null, or two in one place, no checkpoint above the decision could be stored.
+           AND octet_length(array_to_string(certificates, ' ', '')) = GREATEST(41 * cardinality(certificates) - 1, 0));
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON decisions
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

@@ -281,9 +281,11 @@ func TestWithdrawnReleaseTakesNoDecisionAndNoSignature(t *testing.T) {
 			refusedWith(t, owner, restrictViolation, `
 				INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
 				SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf, '{}' FROM log_bodies LIMIT 1`, r.ID[:], b.set[:])
-			refusedWith(t, owner, checkViolation, `
-				INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
-				SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf, '{none}' FROM log_bodies LIMIT 1`, r.ID[:], b.set[:])
+			for _, certificates := range []string{"{none}", "{NULL}", "{" + fingerprint + ",NULL}", `{"` + fingerprint + " " + second + `"}`} {
+				refusedWith(t, owner, checkViolation, `
+					INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
+					SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf, $3::text::text[] FROM log_bodies LIMIT 1`, r.ID[:], b.set[:], certificates)
+			}
 			refusedWith(t, owner, foreignKeyViolation, `
 				INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
 				VALUES ($1::bytea, $1::bytea, $2::bytea, sha256('unlogged'), 1, '{}')`, r.ID[:], b.set[:])

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/policy"
 	"github.com/reprosign/reprosign/coordinator"
@@ -154,5 +156,34 @@ func TestRenewedCheckpointIsTheNewestAndNeverAnOlderOne(t *testing.T) {
 	w.publish()
 	if newest, note, err := w.writer.Checkpoint(t.Context()); err != nil || newest.Size <= tree.Size || string(note) == "third" {
 		t.Errorf("newest is %q of size %d, %v", note, newest.Size, err)
+	}
+}
+
+func TestCheckpointsStoredOutOfTurnPassNoDecisionOver(t *testing.T) {
+	w := newWorld(t)
+	b := build(t, "content", "hello.deb")
+	grow := func(old coordinator.Tree, leaves []tlog.Hash, _ func([]tlog.Tile) ([][]byte, error)) (coordinator.Tree, []coordinator.Tile, error) {
+		size := old.Size + int64(len(leaves))
+		return coordinator.Tree{Size: size, Root: tlog.Hash(attest.SHA256(fmt.Append(nil, size)))}, nil, nil
+	}
+	var trees []coordinator.Tree
+	for _, version := range []string{"1.0", "1.1", "1.2"} {
+		r := w.open("hello", version, rules{invited: operators("alpha", "beta"), threshold: 2})
+		w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
+		w.decide(r.ID, fingerprint)
+		_, err := w.writer.Integrate(t.Context(), 100, grow)
+		must(t, err)
+		tree, _, err := w.writer.Committed(t.Context())
+		must(t, err)
+		trees = append(trees, tree)
+	}
+	for _, next := range []struct{ tree, logged int }{{1, 2}, {0, 2}, {2, 3}, {1, 3}} { // one replica was faster than the other
+		must(t, w.writer.Publish(t.Context(), trees[next.tree], []byte("note\n\n")))
+		if n := w.count(`SELECT count(*) FROM releases WHERE state = 'logged'`); n != next.logged {
+			t.Errorf("%d releases are logged by checkpoint %d, want %d", n, next.tree, next.logged)
+		}
+	}
+	if n := w.count(`SELECT count(*) FROM signing_jobs`); n != len(trees) {
+		t.Errorf("%d jobs, want one for each of %d decisions", n, len(trees))
 	}
 }
