@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -54,15 +55,19 @@ func readWalk(data []byte, limit int, steps func(*walk)) error {
 	return w.err
 }
 
-// refuse says what belongs where the walk has come to; both may be hostile and long.
+// refuse says what belongs where the walk has come to, but not what is there: a
+// private key may have been named in place of a statement, and errors are logged.
 func (w *walk) refuse(want string) {
 	const shown = 40
 	same := 0
 	for same < min(len(w.data), len(want)) && w.data[same] == want[same] {
 		same++
 	}
-	w.fail(malformed("%w: %.*q at byte %d, where %.*q belongs",
-		errNotCanonical, shown, w.data[same:], w.size-len(w.data)+same, shown, want[same:]))
+	belongs := "nothing more"
+	if want = want[same:]; want != "" {
+		belongs = fmt.Sprintf("%.*q", shown, want)
+	}
+	w.fail(malformed("%w: at byte %d of %d belongs %s", errNotCanonical, w.size-len(w.data)+same, w.size, belongs))
 }
 
 // fail ends the walk, unless err is nil. Nothing is left to read then, or to

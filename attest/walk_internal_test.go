@@ -103,10 +103,14 @@ func TestWalkSaysBrieflyWhatBelongsWhere(t *testing.T) {
 	}{
 		{"another member", `"release"`, `"Release"`, at + 1},
 		{"long and hostile", `"release"`, strings.Repeat("\u202e", 100_000), at},
+		{"something secret", `{"_type"`, "-----BEGIN PRIVATE KEY-----", 0},
 	} {
 		_, err := ParseRebuild(bytes.Replace(payload, []byte(c.from), []byte(c.to), 1))
-		if err == nil || len(err.Error()) > 500 || !strings.Contains(err.Error(), fmt.Sprintf("at byte %d, where", c.at)) {
+		if err == nil || len(err.Error()) > 500 || !strings.Contains(err.Error(), fmt.Sprintf("at byte %d of ", c.at)) {
 			t.Errorf("%s: %v", c.what, err)
+		}
+		if strings.Contains(fmt.Sprint(err), "PRIVATE") {
+			t.Errorf("%s is shown: %v", c.what, err)
 		}
 	}
 	// The spelling that belongs there is as long as the other one.
