@@ -159,7 +159,22 @@ func TestRenewedCheckpointIsTheNewestAndNeverAnOlderOne(t *testing.T) {
 	}
 }
 
+func TestADecisionThatIsTheFirstEntryOfItsCheckpointIsLogged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2})
+	w.publish() // up to the opening
+	b := build(t, "content", "hello.deb")
+	w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
+	w.decide(r.ID, fingerprint)
+	w.publish()
+	if got := w.state(r.ID); got != coordinator.Logged {
+		t.Errorf("state %s, want logged", got)
+	}
+}
+
 func TestCheckpointsStoredOutOfTurnPassNoDecisionOver(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	b := build(t, "content", "hello.deb")
 	grow := func(old coordinator.Tree, leaves []tlog.Hash, _ func([]tlog.Tile) ([][]byte, error)) (coordinator.Tree, []coordinator.Tile, error) {
