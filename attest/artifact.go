@@ -10,6 +10,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // Limits of artifact sets (design §3). Debian's largest source builds 521 artifacts.
@@ -111,17 +113,19 @@ func (s Artifacts) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("encoding artifact set: %w", err)
 	}
 	const each = 320 // bytes, if its name is not longer than most are
-	return writeWalk(each*len(s), s.walk)
+	return canonical.Append(make([]byte, 0, each*len(s)), s.Walk)
 }
 
-func (s *Artifacts) walk(w *walk) {
-	list(w, "", (*[]Artifact)(s), func(a *Artifact) {
-		word(w, `{"kind":`, &a.Kind)
-		word(w, `,"name":`, &a.Name)
-		w.digest(`,"sha256":`, &a.SHA256)
-		w.digest512(`,"sha512":`, &a.SHA512)
-		number(w, `,"size":`, &a.Size)
-		w.text(`}`)
+// Walk goes through the set within a message. Who reads one so has to
+// [Artifacts.Check] it.
+func (s *Artifacts) Walk(w *canonical.Walk) {
+	canonical.List(w, "", (*[]Artifact)(s), func(a *Artifact) {
+		canonical.Word(w, `{"kind":`, &a.Kind)
+		canonical.Word(w, `,"name":`, &a.Name)
+		w.Hex(`,"sha256":`, a.SHA256[:])
+		w.Hex(`,"sha512":`, a.SHA512[:])
+		canonical.Number(w, `,"size":`, &a.Size)
+		w.Text(`}`)
 	})
 }
 
@@ -137,7 +141,7 @@ func (s Artifacts) SetDigest() (Digest, error) {
 // ParseArtifacts reads an artifact set from canonical JSON.
 func ParseArtifacts(data []byte) (Artifacts, error) {
 	var s Artifacts
-	if err := readWalk(data, MaxArtifactList, s.walk); err != nil {
+	if err := canonical.Read(data, MaxArtifactList, s.Walk); err != nil {
 		return nil, fmt.Errorf("parsing artifact set: %w", err)
 	}
 	if err := s.Check(); err != nil {

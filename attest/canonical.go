@@ -2,18 +2,17 @@ package attest
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // ErrMalformed is wrapped by every error that says: these bytes are not a
 // well-formed message. Asking again with the same bytes cannot help.
-var ErrMalformed = errors.New("malformed")
-
-var errNotCanonical = errors.New("not the canonical form (RFC 8785) of what it says")
+var ErrMalformed = canonical.ErrMalformed
 
 var (
 	deterministic = json.Deterministic(true)
@@ -48,7 +47,7 @@ func UnmarshalStrict(data []byte, limit int, v any) error {
 		return quoted(err)
 	}
 	if !bytes.Equal(data, again) {
-		return fmt.Errorf("%w: %w", ErrMalformed, errNotCanonical)
+		return fmt.Errorf("%w: %w", ErrMalformed, canonical.ErrNotCanonical)
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package attest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/reprosign/reprosign/attest/canonical"
+)
 
 // Complaint is a rebuilder's public word that a decision does not list a
 // statement of its, though a coordinator has confirmed in a receipt that the
@@ -42,14 +46,14 @@ func (c Complaint) Encode() ([]byte, error) {
 	return writeStatement(c.walk)
 }
 
-func (c *Complaint) walk(w *walk) {
-	w.time(beginStatement+`{"issued":`, &c.Issued)
-	word(w, `,"rebuilder":`, &c.Rebuilder)
-	w.digest(`,"receipt":`, &c.Receipt)
-	w.digest(`,"release":`, &c.Release)
-	w.digest(`,"statement":`, &c.Statement)
-	w.digest(`},"predicateType":"`+ComplaintType+oneSubject, &c.Decision)
-	w.text(`},"name":"decision"}]}`)
+func (c *Complaint) walk(w *canonical.Walk) {
+	moment(w, beginStatement+`{"issued":`, &c.Issued)
+	canonical.Word(w, `,"rebuilder":`, &c.Rebuilder)
+	w.Hex(`,"receipt":`, c.Receipt[:])
+	w.Hex(`,"release":`, c.Release[:])
+	w.Hex(`,"statement":`, c.Statement[:])
+	w.Hex(`},"predicateType":"`+ComplaintType+oneSubject, c.Decision[:])
+	w.Text(`},"name":"decision"}]}`)
 }
 
 // Seal signs the complaint with the rebuilder's key.

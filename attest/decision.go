@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // Ground is why a signature is lawful (design §2).
@@ -139,35 +141,35 @@ func (d Decision) Encode() ([]byte, error) {
 }
 
 // walk says several things twice, in SLSA's terms and in our own.
-func (d *Decision) walk(w *walk) {
-	list(w, beginStatement+`{"inputAttestations":`, &d.Votes, func(vote *Digest) {
-		w.digest(`{"digest":{"sha256":`, vote)
-		w.again(`},"uri":"`+statementURI, *vote)
-		w.text(`}`)
+func (d *Decision) walk(w *canonical.Walk) {
+	canonical.List(w, beginStatement+`{"inputAttestations":`, &d.Votes, func(vote *Digest) {
+		w.Hex(`{"digest":{"sha256":`, vote[:])
+		w.HexAgain(`},"uri":"`+statementURI, vote[:])
+		w.Text(`}`)
 	})
-	w.digest(`,"policy":{"digest":{"sha256":`, &d.Policy)
-	number(w, `},"uri":"`+policyURI, &d.PolicySerial)
-	w.digest(`"},"reprosign":{"artifactSet":`, &d.Set)
-	w.truth(`,"blind":`, &d.Blind)
-	word(w, `,"ground":`, &d.Ground)
-	number(w, `,"operators":`, &d.Operators)
-	w.text(`,"policySerial":`)
-	w.text(strconv.FormatUint(d.PolicySerial, 10))
-	w.digest(`,"release":`, &d.Release)
-	w.digest(`,"request":`, &d.Request)
-	number(w, `,"threshold":`, &d.Threshold)
-	w.again(`},"resourceUri":"`+releaseURI, d.Release)
-	w.time(`,"timeVerified":`, &d.Decided)
-	w.text(`,"verificationResult":"PASSED","verifiedLevels":["`)
-	w.text(d.level())
-	word(w, `"],"verifier":{"id":`, &d.Signer)
-	list(w, `}},"predicateType":"`+DecisionType+`","subject":`, &d.Artifacts, func(a *Agreed) {
-		w.digest(`{"digest":{"sha256":`, &a.SHA256)
-		w.digest512(`,"sha512":`, &a.SHA512)
-		word(w, `},"name":`, &a.Name)
-		w.text(`}`)
+	w.Hex(`,"policy":{"digest":{"sha256":`, d.Policy[:])
+	canonical.Number(w, `},"uri":"`+policyURI, &d.PolicySerial)
+	w.Hex(`"},"reprosign":{"artifactSet":`, d.Set[:])
+	w.Truth(`,"blind":`, &d.Blind)
+	canonical.Word(w, `,"ground":`, &d.Ground)
+	canonical.Number(w, `,"operators":`, &d.Operators)
+	w.Text(`,"policySerial":`)
+	w.Text(strconv.FormatUint(d.PolicySerial, 10))
+	w.Hex(`,"release":`, d.Release[:])
+	w.Hex(`,"request":`, d.Request[:])
+	canonical.Number(w, `,"threshold":`, &d.Threshold)
+	w.HexAgain(`},"resourceUri":"`+releaseURI, d.Release[:])
+	moment(w, `,"timeVerified":`, &d.Decided)
+	w.Text(`,"verificationResult":"PASSED","verifiedLevels":["`)
+	w.Text(d.level())
+	canonical.Word(w, `"],"verifier":{"id":`, &d.Signer)
+	canonical.List(w, `}},"predicateType":"`+DecisionType+`","subject":`, &d.Artifacts, func(a *Agreed) {
+		w.Hex(`{"digest":{"sha256":`, a.SHA256[:])
+		w.Hex(`,"sha512":`, a.SHA512[:])
+		canonical.Word(w, `},"name":`, &a.Name)
+		w.Text(`}`)
 	})
-	w.text(`}`)
+	w.Text(`}`)
 }
 
 // Seal signs the decision with a statement key.

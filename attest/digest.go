@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // Digest is a SHA-256 digest. Its text form is 64 lower-case hexadecimal
@@ -55,7 +57,7 @@ func (d Digest) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b
 
 // digestOfList returns the SHA-256 of the canonical JSON array of digests.
 func digestOfList(list []Digest) Digest {
-	data, _ := writeStatement(func(w *walk) { w.digests("", &list) }) // fails on nothing
+	data, _ := writeStatement(func(w *canonical.Walk) { digests(w, "", &list) }) // fails on nothing
 	return SHA256(data)
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // Payload types of envelopes.
@@ -51,7 +53,7 @@ var ErrSignatureCount = errors.New("envelope must carry exactly one signature")
 // ParseEnvelope reads an envelope in canonical JSON. It verifies no signature.
 func ParseEnvelope(data []byte) (*Envelope, error) {
 	var e Envelope
-	if err := readWalk(data, MaxEnvelope, e.walk); err != nil {
+	if err := canonical.Read(data, MaxEnvelope, e.Walk); err != nil {
 		return nil, fmt.Errorf("parsing envelope: %w", err)
 	}
 	if err := e.Check(); err != nil {
@@ -88,22 +90,25 @@ func (e *Envelope) Encode() ([]byte, error) {
 	if err := e.Check(); err != nil {
 		return nil, fmt.Errorf("encoding envelope: %w", err)
 	}
-	return writeWalk(base64.StdEncoding.EncodedLen(len(e.Payload))+1024, e.walk)
+	const around = 1024 // bytes, if it has not more signatures than most have
+	return canonical.Append(make([]byte, 0, base64.StdEncoding.EncodedLen(len(e.Payload))+around), e.Walk)
 }
 
-func (e *Envelope) walk(w *walk) {
-	w.base64(`{"payload":`, &e.Payload)
-	word(w, `,"payloadType":`, &e.PayloadType)
-	list(w, `,"signatures":`, &e.Signatures, func(s *Signature) {
-		w.text(`{`)
-		if s.KeyID != "" || w.next(`"keyid":`) && !w.next(`"keyid":""`) {
-			word(w, `"keyid":`, &s.KeyID)
-			w.text(`,`)
+// Walk goes through the envelope within a message. Who reads one so has to
+// [Envelope.Check] it.
+func (e *Envelope) Walk(w *canonical.Walk) {
+	w.Base64(`{"payload":`, &e.Payload)
+	canonical.Word(w, `,"payloadType":`, &e.PayloadType)
+	canonical.List(w, `,"signatures":`, &e.Signatures, func(s *Signature) {
+		w.Text(`{`)
+		if w.Has(`"keyid":`, `""`, s.KeyID != "") {
+			canonical.Word(w, "", &s.KeyID)
+			w.Text(`,`)
 		}
-		w.base64(`"sig":`, &s.Sig)
-		w.text(`}`)
+		w.Base64(`"sig":`, &s.Sig)
+		w.Text(`}`)
 	})
-	w.text(`}`)
+	w.Text(`}`)
 }
 
 // Digest returns the digest of the statement in the envelope: the SHA-256 of the payload.

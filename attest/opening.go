@@ -1,6 +1,10 @@
 package attest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/reprosign/reprosign/attest/canonical"
+)
 
 // MaxAttempts bounds how often one request may be opened.
 const MaxAttempts = 100
@@ -47,17 +51,17 @@ func (o Opening) Encode() ([]byte, error) {
 	return writeStatement(o.walk)
 }
 
-func (o *Opening) walk(w *walk) {
-	number(w, beginStatement+`{"attempt":`, &o.Attempt)
-	word(w, `,"coordinator":`, &o.Coordinator)
-	w.time(`,"deadline":`, &o.Deadline)
-	w.digest(`,"nonce":`, &o.Nonce)
-	w.time(`,"opened":`, &o.Opened)
-	w.digest(`,"policy":`, &o.Policy)
-	number(w, `,"policySerial":`, &o.PolicySerial)
-	w.digest(`,"request":`, &o.Request)
-	w.again(`},"predicateType":"`+OpeningType+oneSubject+`"`, o.Request)
-	w.text(`},"name":"release-request"}]}`)
+func (o *Opening) walk(w *canonical.Walk) {
+	canonical.Number(w, beginStatement+`{"attempt":`, &o.Attempt)
+	canonical.Word(w, `,"coordinator":`, &o.Coordinator)
+	moment(w, `,"deadline":`, &o.Deadline)
+	w.Hex(`,"nonce":`, o.Nonce[:])
+	moment(w, `,"opened":`, &o.Opened)
+	w.Hex(`,"policy":`, o.Policy[:])
+	canonical.Number(w, `,"policySerial":`, &o.PolicySerial)
+	w.Hex(`,"request":`, o.Request[:])
+	w.HexAgain(`},"predicateType":"`+OpeningType+oneSubject+`"`, o.Request[:])
+	w.Text(`},"name":"release-request"}]}`)
 }
 
 // Seal signs the opening with an opening key.

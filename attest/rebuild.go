@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // Outcome is how a build ended. Only Built is a vote; the others are reports.
@@ -119,24 +121,24 @@ func (r Rebuild) Encode() ([]byte, error) {
 	return writeStatement(r.walk)
 }
 
-func (r *Rebuild) walk(w *walk) {
-	w.digest(beginStatement+`{"buildDefinition":{"buildType":"`+RebuildBuildType+`","externalParameters":{"release":`, &r.Release)
-	w.words(`},"internalParameters":{"environment":`, &r.Environment)
-	word(w, `,"isolation":`, &r.Isolation)
-	w.optional(`},"resolvedDependencies":`, &r.Inputs, "input-manifest")
-	word(w, `},"runDetails":{"builder":{"id":`, &r.Rebuilder)
-	w.optional(`},"byproducts":`, &r.Log, "build-log")
-	w.time(`,"metadata":{"finishedOn":`, &r.Finished)
-	w.time(`,"startedOn":`, &r.Started)
-	word(w, `},"reprosign_outcome":`, &r.Outcome)
+func (r *Rebuild) walk(w *canonical.Walk) {
+	w.Hex(beginStatement+`{"buildDefinition":{"buildType":"`+RebuildBuildType+`","externalParameters":{"release":`, r.Release[:])
+	w.Words(`},"internalParameters":{"environment":`, &r.Environment)
+	canonical.Word(w, `,"isolation":`, &r.Isolation)
+	reference(w, `},"resolvedDependencies":`, &r.Inputs, "input-manifest")
+	canonical.Word(w, `},"runDetails":{"builder":{"id":`, &r.Rebuilder)
+	reference(w, `},"byproducts":`, &r.Log, "build-log")
+	moment(w, `,"metadata":{"finishedOn":`, &r.Finished)
+	moment(w, `,"startedOn":`, &r.Started)
+	canonical.Word(w, `},"reprosign_outcome":`, &r.Outcome)
 	name, subject := sourceSubject, &r.Source
 	if r.Outcome == Built {
 		name, subject = setSubject, &r.Set
 	}
-	w.digest(`}},"predicateType":"`+RebuildType+oneSubject, subject)
-	w.text(`},"name":"`)
-	w.text(name)
-	w.text(`"}]}`)
+	w.Hex(`}},"predicateType":"`+RebuildType+oneSubject, subject[:])
+	w.Text(`},"name":"`)
+	w.Text(name)
+	w.Text(`"}]}`)
 }
 
 // Seal signs the statement with the rebuilder's key.

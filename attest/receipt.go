@@ -3,6 +3,8 @@ package attest
 import (
 	"fmt"
 	"slices"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // MaxReceipt bounds the statements in one receipt.
@@ -48,14 +50,15 @@ func (r Receipt) Encode() ([]byte, error) {
 	return writeStatement(r.walk)
 }
 
-func (r *Receipt) walk(w *walk) {
-	word(w, beginStatement+`{"coordinator":`, &r.Coordinator)
-	w.digests(`,"counted":`, &r.Counted)
-	w.time(`,"issued":`, &r.Issued)
-	w.digests(`,"late":`, &r.Late)
-	word(w, `,"rebuilder":`, &r.Rebuilder)
-	w.again(`},"predicateType":"`+ReceiptType+oneSubject+`"`, digestOfList(slices.Concat(r.Counted, r.Late)))
-	w.text(`},"name":"statements"}]}`)
+func (r *Receipt) walk(w *canonical.Walk) {
+	canonical.Word(w, beginStatement+`{"coordinator":`, &r.Coordinator)
+	digests(w, `,"counted":`, &r.Counted)
+	moment(w, `,"issued":`, &r.Issued)
+	digests(w, `,"late":`, &r.Late)
+	canonical.Word(w, `,"rebuilder":`, &r.Rebuilder)
+	subject := digestOfList(slices.Concat(r.Counted, r.Late))
+	w.HexAgain(`},"predicateType":"`+ReceiptType+oneSubject+`"`, subject[:])
+	w.Text(`},"name":"statements"}]}`)
 }
 
 // Seal signs the receipt with an opening key.
@@ -126,14 +129,14 @@ func (r Rejection) Encode() ([]byte, error) {
 	return writeStatement(r.walk)
 }
 
-func (r *Rejection) walk(w *walk) {
-	word(w, beginStatement+`{"code":`, &r.Code)
-	word(w, `,"coordinator":`, &r.Coordinator)
-	w.time(`,"issued":`, &r.Issued)
-	word(w, `,"reason":`, &r.Reason)
-	word(w, `,"rebuilder":`, &r.Rebuilder)
-	w.digest(`},"predicateType":"`+RejectionType+oneSubject, &r.Statement)
-	w.text(`},"name":"statement"}]}`)
+func (r *Rejection) walk(w *canonical.Walk) {
+	canonical.Word(w, beginStatement+`{"code":`, &r.Code)
+	canonical.Word(w, `,"coordinator":`, &r.Coordinator)
+	moment(w, `,"issued":`, &r.Issued)
+	canonical.Word(w, `,"reason":`, &r.Reason)
+	canonical.Word(w, `,"rebuilder":`, &r.Rebuilder)
+	w.Hex(`},"predicateType":"`+RejectionType+oneSubject, r.Statement[:])
+	w.Text(`},"name":"statement"}]}`)
 }
 
 // Seal signs the rejection with an opening key.

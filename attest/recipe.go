@@ -1,6 +1,10 @@
 package attest
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/reprosign/reprosign/attest/canonical"
+)
 
 // Limits of recipes.
 const (
@@ -109,12 +113,12 @@ func plainURL(u string) bool {
 // SourceDigest names the source whatever the mirrors: the SHA-256 of the
 // canonical JSON array of {name, sha256, size} of all source files.
 func (r Recipe) SourceDigest() (Digest, error) {
-	data, err := writeStatement(func(w *walk) {
-		list(w, "", &r.Sources, func(s *Source) {
-			word(w, `{"name":`, &s.Name)
-			w.digest(`,"sha256":`, &s.SHA256)
-			number(w, `,"size":`, &s.Size)
-			w.text(`}`)
+	data, err := writeStatement(func(w *canonical.Walk) {
+		canonical.List(w, "", &r.Sources, func(s *Source) {
+			canonical.Word(w, `{"name":`, &s.Name)
+			w.Hex(`,"sha256":`, s.SHA256[:])
+			canonical.Number(w, `,"size":`, &s.Size)
+			w.Text(`}`)
 		})
 	})
 	if err != nil {
@@ -123,15 +127,15 @@ func (r Recipe) SourceDigest() (Digest, error) {
 	return SHA256(data), nil
 }
 
-func (r *Recipe) walk(w *walk) {
-	word(w, `{"backend":`, &r.Backend)
-	w.words(`,"parameters":`, &r.Parameters)
-	list(w, `,"sources":`, &r.Sources, func(s *Source) {
-		word(w, `{"name":`, &s.Name)
-		w.digest(`,"sha256":`, &s.SHA256)
-		number(w, `,"size":`, &s.Size)
-		list(w, `,"urls":`, &s.URLs, func(u *string) { word(w, "", u) })
-		w.text(`}`)
+func (r *Recipe) walk(w *canonical.Walk) {
+	canonical.Word(w, `{"backend":`, &r.Backend)
+	w.Words(`,"parameters":`, &r.Parameters)
+	canonical.List(w, `,"sources":`, &r.Sources, func(s *Source) {
+		canonical.Word(w, `{"name":`, &s.Name)
+		w.Hex(`,"sha256":`, s.SHA256[:])
+		canonical.Number(w, `,"size":`, &s.Size)
+		canonical.List(w, `,"urls":`, &s.URLs, func(u *string) { canonical.Word(w, "", u) })
+		w.Text(`}`)
 	})
-	w.text(`}`)
+	w.Text(`}`)
 }

@@ -2,6 +2,8 @@ package attest
 
 import (
 	"fmt"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // RecordKind says what kind of envelopes a record brings into the log.
@@ -88,13 +90,14 @@ func (r Record) Encode() ([]byte, error) {
 	return writeStatement(r.walk)
 }
 
-func (r *Record) walk(w *walk) {
-	w.digests(beginStatement+`{"bodies":`, &r.Bodies)
-	word(w, `,"coordinator":`, &r.Coordinator)
-	w.digests(`,"envelopes":`, &r.Envelopes)
-	word(w, `,"kind":`, &r.Kind)
-	w.again(`},"predicateType":"`+RecordType+oneSubject+`"`, digestOfList(r.Bodies))
-	w.text(`},"name":"bodies"}]}`)
+func (r *Record) walk(w *canonical.Walk) {
+	digests(w, beginStatement+`{"bodies":`, &r.Bodies)
+	canonical.Word(w, `,"coordinator":`, &r.Coordinator)
+	digests(w, `,"envelopes":`, &r.Envelopes)
+	canonical.Word(w, `,"kind":`, &r.Kind)
+	subject := digestOfList(r.Bodies)
+	w.HexAgain(`},"predicateType":"`+RecordType+oneSubject+`"`, subject[:])
+	w.Text(`},"name":"bodies"}]}`)
 }
 
 // Seal signs the record with an opening key.

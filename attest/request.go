@@ -1,6 +1,10 @@
 package attest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/reprosign/reprosign/attest/canonical"
+)
 
 // Request is a publisher's wish to have one release rebuilt and signed
 // (design §2.1). The same request submitted again is the same release, so
@@ -56,23 +60,23 @@ func (r Request) Encode() ([]byte, error) {
 	return writeStatement(r.walk)
 }
 
-func (r *Request) walk(w *walk) {
-	word(w, beginStatement+`{"architecture":`, &r.Architecture)
-	w.unlessZero(`,"claim":"`, &r.Claim)
-	w.mark(`,"claimPublic":true`, &r.ClaimPublic)
-	w.unlessZero(`,"inputs":"`, &r.Inputs)
-	word(w, `,"publisher":`, &r.Publisher)
-	w.text(`,"recipe":`)
+func (r *Request) walk(w *canonical.Walk) {
+	canonical.Word(w, beginStatement+`{"architecture":`, &r.Architecture)
+	w.HexUnlessZero(`,"claim":"`, r.Claim[:])
+	w.Mark(`,"claimPublic":true`, &r.ClaimPublic)
+	w.HexUnlessZero(`,"inputs":"`, r.Inputs[:])
+	canonical.Word(w, `,"publisher":`, &r.Publisher)
+	w.Text(`,"recipe":`)
 	r.Recipe.walk(w)
-	word(w, `,"source":`, &r.Source)
-	word(w, `,"suite":`, &r.Suite)
-	word(w, `,"version":`, &r.Version)
+	canonical.Word(w, `,"source":`, &r.Source)
+	canonical.Word(w, `,"suite":`, &r.Suite)
+	canonical.Word(w, `,"version":`, &r.Version)
 	source, err := r.Recipe.SourceDigest()
 	if err != nil {
-		w.fail(err)
+		w.Fail(err)
 	}
-	w.again(`},"predicateType":"`+RequestType+oneSubject+`"`, source)
-	w.text(`},"name":"` + sourceSubject + `"}]}`)
+	w.HexAgain(`},"predicateType":"`+RequestType+oneSubject+`"`, source[:])
+	w.Text(`},"name":"` + sourceSubject + `"}]}`)
 }
 
 // Seal signs the request with the publisher's key.

@@ -1,6 +1,10 @@
 package attest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/reprosign/reprosign/attest/canonical"
+)
 
 // SignatureKind is what an OpenPGP signature is made over.
 type SignatureKind string
@@ -76,20 +80,20 @@ func (m SignaturesMade) Encode() ([]byte, error) {
 	return writeStatement(m.walk)
 }
 
-func (m *SignaturesMade) walk(w *walk) {
-	word(w, beginStatement+`{"certificate":`, &m.Certificate)
-	word(w, `,"kind":`, &m.Kind)
-	number(w, `,"logIndex":`, &m.LogIndex)
-	w.digest(`,"release":`, &m.Release)
-	list(w, `,"signatures":`, &m.Signatures, func(s *ArtifactSignature) {
-		word(w, `{"artifact":`, &s.Artifact)
-		w.digest512(`,"artifactSHA512":`, &s.SHA512)
-		w.digest(`,"signature":`, &s.Signature)
-		w.text(`}`)
+func (m *SignaturesMade) walk(w *canonical.Walk) {
+	canonical.Word(w, beginStatement+`{"certificate":`, &m.Certificate)
+	canonical.Word(w, `,"kind":`, &m.Kind)
+	canonical.Number(w, `,"logIndex":`, &m.LogIndex)
+	w.Hex(`,"release":`, m.Release[:])
+	canonical.List(w, `,"signatures":`, &m.Signatures, func(s *ArtifactSignature) {
+		canonical.Word(w, `{"artifact":`, &s.Artifact)
+		w.Hex(`,"artifactSHA512":`, s.SHA512[:])
+		w.Hex(`,"signature":`, s.Signature[:])
+		w.Text(`}`)
 	})
-	word(w, `,"signer":`, &m.Signer)
-	w.digest(`},"predicateType":"`+SignaturesMadeType+oneSubject, &m.Decision)
-	w.text(`},"name":"decision"}]}`)
+	canonical.Word(w, `,"signer":`, &m.Signer)
+	w.Hex(`},"predicateType":"`+SignaturesMadeType+oneSubject, m.Decision[:])
+	w.Text(`},"name":"decision"}]}`)
 }
 
 // Seal signs the statement with a statement key.

@@ -1,6 +1,10 @@
 package attest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/reprosign/reprosign/attest/canonical"
+)
 
 const inTotoStatement = "https://in-toto.io/Statement/v1"
 
@@ -33,16 +37,19 @@ const (
 )
 
 // writeStatement returns what a walk writes.
-func writeStatement(steps func(*walk)) ([]byte, error) { return writeWalk(1024, steps) }
+func writeStatement(steps func(*canonical.Walk)) ([]byte, error) {
+	const size = 1024 // of most, in bytes
+	return canonical.Append(make([]byte, 0, size), steps)
+}
 
 // parse has a statement's walk read a payload to its end.
 func parse[S any, P interface {
 	*S
-	walk(w *walk)
+	walk(w *canonical.Walk)
 	Check() error
 }](what string, payload []byte) (S, error) {
 	var s, none S
-	if err := readWalk(payload, MaxPayload, P(&s).walk); err != nil {
+	if err := canonical.Read(payload, MaxPayload, P(&s).walk); err != nil {
 		return none, fmt.Errorf("parsing %s: %w", what, err)
 	}
 	if err := P(&s).Check(); err != nil {

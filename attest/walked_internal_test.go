@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // An envelope is not read by reflection, but exactly as strictly.
@@ -28,14 +30,14 @@ func FuzzEnvelopeIsReadAsItWouldBeStrictly(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got, want Envelope
-		walked, strict := readWalk(data, MaxEnvelope, got.walk), UnmarshalStrict(data, MaxEnvelope, &want)
+		walked, strict := canonical.Read(data, MaxEnvelope, got.Walk), UnmarshalStrict(data, MaxEnvelope, &want)
 		if (walked == nil) != (strict == nil) {
 			t.Fatalf("%q: %v, read strictly %v", data, walked, strict)
 		}
 		if walked != nil {
 			return
 		}
-		again, err := writeWalk(0, got.walk)
+		again, err := canonical.Append(nil, got.Walk)
 		if err != nil || !bytes.Equal(again, data) || !bytes.Equal(got.PAE(), want.PAE()) {
 			t.Errorf("%q: read as %+v, strictly as %+v, written again as %q, %v", data, got, want, again, err)
 		}
@@ -54,7 +56,7 @@ func FuzzArtifactsAreReadAsTheyWouldBeStrictly(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got, want Artifacts
-		walked, strict := readWalk(data, MaxArtifactList, got.walk), UnmarshalStrict(data, MaxArtifactList, &want)
+		walked, strict := canonical.Read(data, MaxArtifactList, got.Walk), UnmarshalStrict(data, MaxArtifactList, &want)
 		if walked != nil && strict == nil && want.Check() == nil || walked == nil && strict != nil {
 			t.Fatalf("%q: %v, read strictly %v", data, walked, strict)
 		}

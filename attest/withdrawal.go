@@ -1,6 +1,10 @@
 package attest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/reprosign/reprosign/attest/canonical"
+)
 
 // Role says in which role a withdrawal's author may stop a release.
 type Role string
@@ -46,13 +50,13 @@ func (w Withdrawal) Encode() ([]byte, error) {
 	return writeStatement(w.walk)
 }
 
-func (w *Withdrawal) walk(k *walk) {
-	k.time(beginStatement+`{"at":`, &w.At)
-	word(k, `,"by":`, &w.By)
-	word(k, `,"reason":`, &w.Reason)
-	word(k, `,"role":`, &w.Role)
-	k.digest(`},"predicateType":"`+WithdrawalType+oneSubject, &w.Release)
-	k.text(`},"name":"release"}]}`)
+func (w *Withdrawal) walk(k *canonical.Walk) {
+	moment(k, beginStatement+`{"at":`, &w.At)
+	canonical.Word(k, `,"by":`, &w.By)
+	canonical.Word(k, `,"reason":`, &w.Reason)
+	canonical.Word(k, `,"role":`, &w.Role)
+	k.Hex(`},"predicateType":"`+WithdrawalType+oneSubject, w.Release[:])
+	k.Text(`},"name":"release"}]}`)
 }
 
 // Seal signs the withdrawal with its author's key.
