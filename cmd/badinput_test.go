@@ -41,20 +41,22 @@ func badVotes(t *testing.T, h *house, release attest.Digest, b built) []badVote 
 		distinct := func(r *attest.Rebuild) { r.Started -= attest.Time(len(bad) + 2) }
 		v := h.statement(t, release, mine, b, append(change, distinct)...)
 		spoil(&v)
-		data, err := bus.EncodeVote(v)
+		encoded, err := bus.EncodeVote(v)
 		if err != nil {
 			t.Fatal(err)
 		}
-		bad = append(bad, badVote{name, data, v.Envelope.Digest(), code, reason})
+		bad = append(bad, badVote{name, encoded.Data(), v.Envelope.Digest(), code, reason})
 	}
 	encoded, err := bus.EncodeVote(h.statement(t, release, mine, b))
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := string(encoded)
+	good := string(encoded.Data())
 	bytesOf("no JSON", "\x00\xff not JSON", "malformed")
 	bytesOf("nothing", "", "malformed")
-	bytesOf("null", "null", "no envelope")
+	bytesOf("null", "null", "malformed")
+	bytesOf("blank before it", " "+good, "canonical")
+	bytesOf("members in another order", `{`+good[strings.Index(good, `"envelope"`):len(good)-1]+`,`+good[1:strings.Index(good, `,"envelope"`)]+`}`, "canonical")
 	bytesOf("cut short", good[:len(good)/2], "malformed")
 	bytesOf("more behind it", good+"{}", "malformed")
 	bytesOf("unknown member", `{"x":1,`+good[1:], "malformed")

@@ -459,17 +459,18 @@ func (h *benchHouse) awaitCount(t *testing.T, query string, want int) {
 	t.Fatalf("%s never became %d", query, want)
 }
 
-// votesOf signs every rebuilder's votes beforehand.
-func (h *benchHouse) votesOf(t *testing.T, releases []attest.Digest) map[string][]bus.Vote {
+// votesOf signs every rebuilder's votes and encodes them beforehand, as agents do
+// for their spools.
+func (h *benchHouse) votesOf(t *testing.T, releases []attest.Digest) map[string][]bus.EncodedVote {
 	t.Helper()
-	votes := map[string][]bus.Vote{}
+	votes := map[string][]bus.EncodedVote{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, key := range h.Rebuilders {
 		all.Go(func() {
-			mine := make([]bus.Vote, len(releases))
+			mine := make([]bus.EncodedVote, len(releases))
 			for i, release := range releases {
-				mine[i] = h.statement(t, release, key, build(t, fmt.Sprintf("1.%d", i), "", fmt.Sprintf("hello_1.%d_amd64.deb", i)))
+				mine[i] = encoded(t, h.statement(t, release, key, build(t, fmt.Sprintf("1.%d", i), "", fmt.Sprintf("hello_1.%d_amd64.deb", i))))
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -480,7 +481,7 @@ func (h *benchHouse) votesOf(t *testing.T, releases []attest.Digest) map[string]
 	return votes
 }
 
-func (h *benchHouse) publishAll(t *testing.T, votes map[string][]bus.Vote) {
+func (h *benchHouse) publishAll(t *testing.T, votes map[string][]bus.EncodedVote) {
 	t.Helper()
 	group, ctx := errgroup.WithContext(t.Context())
 	for name, mine := range votes {
@@ -607,7 +608,7 @@ func TestBenchLatencyFromTheDecidingVoteToTheSignature(t *testing.T) {
 	for i := range n {
 		<-ticker.C
 		published[i] = time.Now()
-		sending.Go(func() { h.publish(t, last, deciding[i]) })
+		sending.Go(func() { h.send(t, last, deciding[i]) })
 	}
 	ticker.Stop()
 	sending.Wait()

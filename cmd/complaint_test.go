@@ -42,7 +42,7 @@ func (h *house) spool(t *testing.T, s *rebuilder.Spool, release attest.Digest, k
 	if err := s.Start(release, out.task); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Put(release, out.vote); err != nil {
+	if err := s.Put(release, encoded(t, out.vote)); err != nil {
 		t.Fatal(err)
 	}
 	return out

@@ -131,11 +131,7 @@ func (h *house) deliver(t *testing.T, messages ...bus.Message) {
 // message is a vote as the bus hands it over.
 func message(t *testing.T, rebuilder string, v bus.Vote) bus.Message {
 	t.Helper()
-	data, err := bus.EncodeVote(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw(rebuilder, data)
+	return raw(rebuilder, encoded(t, v).Data())
 }
 
 func raw(rebuilder string, data []byte) bus.Message {

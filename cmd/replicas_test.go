@@ -110,7 +110,7 @@ func TestNothingIsLostWhenTheBusRestarts(t *testing.T) {
 	h.restartNATS(t, &h.Policy)
 	for i, release := range releases {
 		for _, key := range h.Rebuilders[1:] {
-			v := h.statement(t, release, key, builds[i])
+			v := encoded(t, h.statement(t, release, key, builds[i]))
 			h.eventually(t, "vote published", func() bool {
 				return h.agents[key.Name()].PublishVote(t.Context(), key.Name(), v) == nil
 			})

@@ -114,7 +114,21 @@ func failed(outcome attest.Outcome, source attest.Digest) func(*attest.Rebuild) 
 	return func(r *attest.Rebuild) { r.Outcome, r.Set, r.Source = outcome, attest.Digest{}, source }
 }
 
+func encoded(t *testing.T, v bus.Vote) bus.EncodedVote {
+	t.Helper()
+	e, err := bus.EncodeVote(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func (h *house) publish(t *testing.T, rebuilder string, v bus.Vote) {
+	t.Helper()
+	h.send(t, rebuilder, encoded(t, v))
+}
+
+func (h *house) send(t *testing.T, rebuilder string, v bus.EncodedVote) {
 	t.Helper()
 	if err := h.agents[rebuilder].PublishVote(t.Context(), rebuilder, v); err != nil {
 		t.Fatalf("publishing a vote of %s: %v", rebuilder, err)

@@ -22,7 +22,7 @@ func BenchmarkCheckVote(b *testing.B) {
 			b.Fatal(err)
 		}
 		name := w.Rebuilders[0].Name()
-		messages = append(messages, bus.Message{Subject: "vote." + name, Rebuilder: name, Data: data})
+		messages = append(messages, bus.Message{Subject: "vote." + name, Rebuilder: name, Data: data.Data()})
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

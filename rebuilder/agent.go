@@ -42,7 +42,7 @@ type Bus interface {
 	// Tasks hands out tasks, at most slots at a time, until ctx ends, and
 	// returns when the handlers have.
 	Tasks(ctx context.Context, rebuilder string, slots int, handle func(context.Context, bus.TaskMessage)) error
-	PublishVote(ctx context.Context, rebuilder string, votes ...bus.Vote) error
+	PublishVote(ctx context.Context, rebuilder string, votes ...bus.EncodedVote) error
 	// Receipts hands out receipts and rejections until ctx ends.
 	Receipts(ctx context.Context, rebuilder string, handle func(*attest.Envelope) error) error
 	AskReceipts(ctx context.Context, rebuilder string, r bus.ReceiptsRequest) (bus.ReceiptsReply, error)

@@ -445,7 +445,7 @@ func TestEachAgentOfARebuilderComplainsAboutItsOwnStatementAlone(t *testing.T) {
 			Started: o.opening.Opened, Finished: o.opening.Opened + attest.Time(i), // so that they differ
 		}
 		e := seal(t, h.Rebuilders[0], r)
-		if err := errors.Join(spool.Start(o.release, o.Task), spool.Put(o.release, bus.Vote{Envelope: e}), spool.Close()); err != nil {
+		if err := errors.Join(spool.Start(o.release, o.Task), spool.Put(o.release, encoded(t, bus.Vote{Envelope: e})), spool.Close()); err != nil {
 			t.Fatal(err)
 		}
 		said = append(said, e.Digest())

@@ -110,7 +110,7 @@ func (d doom) live() error {
 		Bus:       conn,
 		delivered: func(m bus.TaskMessage) { task.Store(&m); at(beforeStart) },
 		handled:   func(bus.TaskMessage) { at(afterAck) },
-		publish: func(_ bus.Vote, send func() error) error {
+		publish: func(_ bus.EncodedVote, send func() error) error {
 			at(afterSeal)
 			if err := send(); err != nil {
 				return err

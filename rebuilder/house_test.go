@@ -233,6 +233,15 @@ func seal(t *testing.T, key attest.SigningKey, s sealer) *attest.Envelope {
 	return e
 }
 
+func encoded(t *testing.T, v bus.Vote) bus.EncodedVote {
+	t.Helper()
+	e, err := bus.EncodeVote(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 // statements returns the verified statements on a release, one for each time
 // that it was sent.
 func (h *house) statements(t *testing.T, release attest.Digest) []attest.Rebuild {

@@ -87,7 +87,7 @@ type line struct {
 
 	delivered func(bus.TaskMessage) // before the agent sees the task
 	handled   func(bus.TaskMessage) // after it has ended it
-	publish   func(v bus.Vote, send func() error) error
+	publish   func(v bus.EncodedVote, send func() error) error
 }
 
 func (l *line) Tasks(ctx context.Context, name string, slots int, handle func(context.Context, bus.TaskMessage)) error {
@@ -102,7 +102,7 @@ func (l *line) Tasks(ctx context.Context, name string, slots int, handle func(co
 	})
 }
 
-func (l *line) PublishVote(ctx context.Context, name string, votes ...bus.Vote) error {
+func (l *line) PublishVote(ctx context.Context, name string, votes ...bus.EncodedVote) error {
 	if l.publish == nil {
 		return l.Bus.PublishVote(ctx, name, votes...)
 	}

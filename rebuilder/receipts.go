@@ -96,7 +96,7 @@ func (a *Agent) chaseOnce(ctx context.Context, quiet time.Duration) error {
 		if !a.Spool.Waiting(statement) {
 			continue
 		}
-		v, err := a.Spool.Vote(release)
+		v, err := a.Spool.Message(release)
 		if err == nil {
 			err = a.Bus.PublishVote(ctx, a.Name, v)
 		}

@@ -159,7 +159,7 @@ func TestAStatementThatTheBusRefusedIsSentLater(t *testing.T) {
 	p := h.party(t)
 	p.Patience = moment
 	var attempts atomic.Int64
-	p.line.publish = func(_ bus.Vote, send func() error) error {
+	p.line.publish = func(_ bus.EncodedVote, send func() error) error {
 		if attempts.Add(1) <= 3 {
 			return bus.Errorf(bus.KindUnavailable, "bus is away")
 		}
@@ -180,9 +180,13 @@ func TestOneStatementThatCannotBeSentDoesNotKeepTheOthers(t *testing.T) {
 	bad := h.order(t)
 	var mu sync.Mutex
 	first := map[attest.Digest]bool{}
-	p.line.publish = func(v bus.Vote, send func() error) error {
+	p.line.publish = func(m bus.EncodedVote, send func() error) error {
 		mu.Lock()
 		defer mu.Unlock()
+		v, err := bus.DecodeVote(m.Data())
+		if err != nil {
+			return err
+		}
 		r, err := attest.ParseRebuild(v.Envelope.Payload)
 		if err != nil || r.Release == bad.release || !first[r.Release] {
 			first[r.Release] = true

@@ -108,7 +108,7 @@ func (s *Spool) load(release attest.Digest) error {
 	if answered, err := s.has(release, receiptFile); answered || err != nil {
 		return err
 	}
-	v, err := s.Vote(release)
+	v, err := s.Message(release)
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err = s.Task(release)
 		return err
@@ -116,21 +116,17 @@ func (s *Spool) load(release attest.Digest) error {
 	if err != nil {
 		return err
 	}
-	return s.await(release, v, time.Time{})
+	s.await(release, v, time.Time{})
+	return nil
 }
 
 // await notes that a statement has no receipt.
-func (s *Spool) await(release attest.Digest, v bus.Vote, since time.Time) error {
-	message, err := bus.EncodeVote(v)
-	if err != nil {
-		return err
-	}
+func (s *Spool) await(release attest.Digest, v bus.EncodedVote, since time.Time) {
+	statement, message := v.Statement(), attest.SHA256(v.Data())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	statement := v.Envelope.Digest()
-	s.pending[statement] = pending{release, attest.SHA256(message), since}
-	s.messages[attest.SHA256(message)] = statement
-	return nil
+	s.pending[statement] = pending{release, message, since}
+	s.messages[message] = statement
 }
 
 // Replay makes the agent ask again for the receipts of all statements that the
@@ -138,14 +134,15 @@ func (s *Spool) await(release attest.Digest, v bus.Vote, since time.Time) error 
 // is for a coordinator that was restored from a backup.
 func (s *Spool) Replay() error {
 	return s.each(func(release attest.Digest) error {
-		v, err := s.Vote(release)
+		v, err := s.Message(release)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		return s.await(release, v, time.Time{})
+		s.await(release, v, time.Time{})
+		return nil
 	})
 }
 
@@ -204,8 +201,9 @@ func (s *Spool) PutInputs(release attest.Digest, in backend.Inputs) error {
 	return s.write(release, inputsFile, data)
 }
 
-// Put makes a sealed statement durable. A release has one: a second is refused.
-func (s *Spool) Put(release attest.Digest, v bus.Vote) error {
+// Put makes a sealed statement durable, as it is sent. A release has one: a
+// second is refused.
+func (s *Spool) Put(release attest.Digest, v bus.EncodedVote) error {
 	exists, err := s.has(release, voteFile)
 	if err != nil {
 		return err
@@ -213,14 +211,21 @@ func (s *Spool) Put(release attest.Digest, v bus.Vote) error {
 	if exists {
 		return fmt.Errorf("release %s has a statement already", release)
 	}
-	data, err := bus.EncodeVote(v)
-	if err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	if err := s.write(release, voteFile, data); err != nil {
+	if err := s.write(release, voteFile, v.Data()); err != nil {
 		return err
 	}
-	return s.await(release, v, time.Now())
+	s.await(release, v, time.Now())
+	return nil
+}
+
+// Message returns the statement of a release as it is sent, fs.ErrNotExist if
+// there is none.
+func (s *Spool) Message(release attest.Digest) (bus.EncodedVote, error) {
+	v, err := s.Vote(release)
+	if err != nil {
+		return bus.EncodedVote{}, err
+	}
+	return bus.EncodeVote(v)
 }
 
 // Vote returns the statement of a release, fs.ErrNotExist if there is none.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/reprosign/reprosign/attest"
-	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/rebuilder"
 )
 
@@ -177,7 +176,7 @@ func TestAReleaseHasOneTaskAndOneStatement(t *testing.T) {
 	if err := s.Start(owed.release, owed.Task); err == nil {
 		t.Error("started twice")
 	}
-	vote, err := bus.DecodeVote(p.file(t, receipted, "vote.json"))
+	vote, err := s.Message(receipted.release)
 	if err != nil {
 		t.Fatal(err)
 	}

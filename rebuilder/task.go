@@ -58,7 +58,7 @@ func (a *Agent) take(ctx context.Context, m bus.TaskMessage) (again time.Duratio
 		log.ErrorContext(ctx, "no statement", slog.Any("reason", err))
 		return longPause
 	}
-	if !a.Spool.Waiting(v.Envelope.Digest()) {
+	if !a.Spool.Waiting(v.Statement()) {
 		return 0 // the coordinator has answered before
 	}
 	// Also an agent that is told to stop says what it knows.
@@ -107,20 +107,20 @@ func extend(m bus.TaskMessage) (stop func()) {
 
 // statement returns the one statement of this agent on a release, building it
 // if it never was begun.
-func (a *Agent) statement(ctx context.Context, j *job) (bus.Vote, error) {
+func (a *Agent) statement(ctx context.Context, j *job) (bus.EncodedVote, error) {
 	begun, err := a.Spool.Begun(j.id)
 	if err != nil {
-		return bus.Vote{}, err
+		return bus.EncodedVote{}, err
 	}
 	if begun {
-		v, err := a.Spool.Vote(j.id)
+		v, err := a.Spool.Message(j.id)
 		if errors.Is(err, fs.ErrNotExist) {
 			return a.interrupted(j.id, j.task)
 		}
 		return v, err
 	}
 	if err := a.Spool.Start(j.id, j.task); err != nil {
-		return bus.Vote{}, err
+		return bus.EncodedVote{}, err
 	}
 	v, err := a.seal(j.id, j.source, a.build(ctx, j))
 	if err != nil {
@@ -186,21 +186,21 @@ func (a *Agent) infraError(err error) backend.Report {
 }
 
 // interrupted signs infra-error for a release that was begun and not ended.
-func (a *Agent) interrupted(release attest.Digest, t bus.Task) (bus.Vote, error) {
+func (a *Agent) interrupted(release attest.Digest, t bus.Task) (bus.EncodedVote, error) {
 	request, err := attest.ParseRequest(t.Request.Payload)
 	if err != nil {
-		return bus.Vote{}, fmt.Errorf("release %s: %w", release, err)
+		return bus.EncodedVote{}, fmt.Errorf("release %s: %w", release, err)
 	}
 	source, err := request.Recipe.SourceDigest()
 	if err != nil {
-		return bus.Vote{}, fmt.Errorf("release %s: %w", release, err)
+		return bus.EncodedVote{}, fmt.Errorf("release %s: %w", release, err)
 	}
 	return a.seal(release, source, a.infraError(nil))
 }
 
 // seal signs what a build gave and makes it durable, in that order and before
 // anybody hears of it.
-func (a *Agent) seal(release, source attest.Digest, report backend.Report) (bus.Vote, error) {
+func (a *Agent) seal(release, source attest.Digest, report backend.Report) (bus.EncodedVote, error) {
 	r := attest.Rebuild{
 		Release: release, Rebuilder: a.Name, Outcome: report.Outcome, Isolation: report.Isolation,
 		Environment: report.Environment, Log: report.Log, Started: attest.At(report.Started),
@@ -210,18 +210,22 @@ func (a *Agent) seal(release, source attest.Digest, report backend.Report) (bus.
 	v := bus.Vote{}
 	var err error
 	if r.Inputs, err = report.Inputs.Digest(); err != nil {
-		return bus.Vote{}, err
+		return bus.EncodedVote{}, err
 	}
 	if report.Outcome == attest.Built {
 		v.Artifacts, v.States = report.Artifacts, report.States
 		if r.Set, err = report.Artifacts.SetDigest(); err != nil {
-			return bus.Vote{}, err
+			return bus.EncodedVote{}, err
 		}
 	} else {
 		r.Source = source
 	}
 	if v.Envelope, err = r.Seal(a.Key); err != nil {
-		return bus.Vote{}, err
+		return bus.EncodedVote{}, err
 	}
-	return v, a.Spool.Put(release, v)
+	encoded, err := bus.EncodeVote(v)
+	if err != nil {
+		return bus.EncodedVote{}, err
+	}
+	return encoded, a.Spool.Put(release, encoded)
 }

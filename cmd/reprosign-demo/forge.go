@@ -174,7 +174,10 @@ func (d *demo) replayedVote(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	stolen := l.votes["alpha"]
+	stolen, err := bus.EncodeVote(l.votes["alpha"])
+	if err != nil {
+		return "", err
+	}
 	if err := conn.PublishVote(ctx, misconfigured, stolen); err != nil {
 		return "", err
 	}
@@ -183,7 +186,7 @@ func (d *demo) replayedVote(ctx context.Context) (string, error) {
 	ticker := time.NewTicker(watchPause)
 	defer ticker.Stop()
 	for {
-		reply, err := conn.AskReceipts(ctx, misconfigured, bus.ReceiptsRequest{Statements: []attest.Digest{stolen.Envelope.Digest()}})
+		reply, err := conn.AskReceipts(ctx, misconfigured, bus.ReceiptsRequest{Statements: []attest.Digest{stolen.Statement()}})
 		if err != nil {
 			return "", err
 		}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/reprosign/reprosign/attest"
@@ -285,7 +286,15 @@ func TestReachedFollowsTheWayOfASignedRelease(t *testing.T) {
 type device struct{}
 
 func (device) Decide(_ context.Context, q bus.DecideRequest) bus.DecideReply {
-	return bus.DecideReply{Results: make([]bus.DecideResult, len(q.Cases))}
+	var r bus.DecideReply
+	for _, c := range q.Cases {
+		if len(c.Votes) == 0 {
+			r.Results = append(r.Results, bus.DecideResult{Error: bus.Errorf(bus.KindNotReady, "no votes for %q", c.Opening.Payload)})
+			continue
+		}
+		r.Results = append(r.Results, bus.DecideResult{Decision: c.Votes[0]})
+	}
+	return r
 }
 
 func (device) Sign(_ context.Context, q bus.SignRequest) bus.SignReply {
@@ -304,12 +313,19 @@ func TestSignersAnswerCoordinators(t *testing.T) {
 
 	s := h.connect(t, hsm)
 	stop := run(t, func(ctx context.Context) error { return s.ServeSigner(ctx, device{}) })
+	voted := bus.DecideCase{Opening: envelope(t, "opening"), Request: envelope(t, "request"), Votes: []*attest.Envelope{envelope(t, "vote")}}
+	silent := bus.DecideCase{Opening: envelope(t, "<other> \"opening\""), Request: envelope(t, "request")}
 	d, err := available(t, func() (bus.DecideReply, error) {
-		return c.Decide(within(t), bus.DecideRequest{Cases: make([]bus.DecideCase, 3)})
+		return c.Decide(within(t), bus.DecideRequest{Cases: []bus.DecideCase{voted, silent}})
 	})
-	if err != nil || len(d.Results) != 3 {
-		t.Errorf("decide: got %v, %v", d, err)
+	want := bus.DecideReply{Results: []bus.DecideResult{
+		{Decision: envelope(t, "vote")}, {Error: bus.Errorf(bus.KindNotReady, `no votes for "<other> \"opening\""`)},
+	}}
+	if diff := cmp.Diff(want, d); err != nil || diff != "" {
+		t.Errorf("decide: %v (-want +got):\n%s", err, diff)
 	}
+	_, err = c.Decide(within(t), bus.DecideRequest{Cases: make([]bus.DecideCase, 1)})
+	wantKind(t, err, bus.KindInvalid, "lacks")
 	r, err := c.Sign(within(t), bus.SignRequest{Certificate: "A1"})
 	if err != nil || len(r.Signatures) != 1 || string(r.Signatures[0]) != "A1" {
 		t.Errorf("sign: got %v, %v", r, err)

@@ -178,7 +178,7 @@ func ask[R, Q any](ctx context.Context, c *Conn, subject string, patience time.D
 	var reply R
 	question := c.buffers.get()
 	defer c.buffers.put(question)
-	if err := encodeInto(question, q, MaxMessage); err != nil {
+	if err := encodeInto(question, &q); err != nil {
 		return reply, c.explain(ctx, err, "asking %s", subject)
 	}
 	ctx, done := c.guard(ctx, publishing, subject)

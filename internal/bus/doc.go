@@ -32,6 +32,10 @@
 //		return err
 //	}
 //	defer conn.Close()
+//	vote, err := bus.EncodeVote(bus.Vote{Envelope: statement, Artifacts: set, States: states})
+//	if err != nil {
+//		return err
+//	}
 //	if err := conn.PublishVote(ctx, "gamma", vote); err != nil {
 //		return err // bus.KindOf(err) says what to do
 //	}

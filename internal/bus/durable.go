@@ -1,7 +1,51 @@
 package bus
 
-// EncodeVote writes a vote as it travels and as agents keep it.
-func EncodeVote(v Vote) ([]byte, error) { return encode(v, MaxVote) }
+import (
+	"encoding/base64"
+
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/canonical"
+)
+
+// EncodedVote is a vote as it travels and as agents keep it. [EncodeVote] alone
+// makes one, so that a vote is checked and encoded once, however often it is sent.
+type EncodedVote struct {
+	statement attest.Digest
+	data      []byte
+}
+
+// EncodeVote encodes a vote, which must hold an envelope and fit [MaxVote].
+func EncodeVote(v Vote) (EncodedVote, error) {
+	// In bytes, if signature and names are not longer than most are.
+	const around, perArtifact = 512, 320
+	size := around + perArtifact*len(v.Artifacts) + base64.StdEncoding.EncodedLen(attest.StateSize)*len(v.States)
+	if v.Envelope != nil {
+		size += base64.StdEncoding.EncodedLen(len(v.Envelope.Payload))
+	}
+	data, err := canonical.Append(make([]byte, 0, size), v.walk)
+	if err != nil {
+		return EncodedVote{}, failed(err, KindInvalid, "encoding a vote")
+	}
+	if err := checkSize(data, MaxVote); err != nil {
+		return EncodedVote{}, err
+	}
+	return EncodedVote{v.Envelope.Digest(), data}, nil
+}
+
+// Data returns the message, for [DecodeVote]. It must not be changed.
+func (v EncodedVote) Data() []byte { return v.data }
+
+// Statement returns the digest of the statement that the vote carries.
+func (v EncodedVote) Statement() attest.Digest { return v.statement }
+
+// DecodeVote reads the data of a vote message. It verifies nothing beyond the form.
+func DecodeVote(data []byte) (Vote, error) {
+	var v Vote
+	if err := decode(data, MaxVote, &v); err != nil {
+		return Vote{}, err
+	}
+	return v, nil
+}
 
 // EncodeTask writes a task as agents keep it.
 func EncodeTask(t Task) ([]byte, error) { return encode(t, MaxMessage) }

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -45,3 +46,21 @@ func cell(subjects []string) string {
 // Answerable reports whether a service that one role of the house may ask, or
 // any if it is empty, answers to a reply subject.
 func Answerable(asker Role, reply string) bool { return (&endpoint{asker: asker}).answerable(reply) }
+
+// Encode and Decode are how a message comes to its bytes and back, EncodeOver as
+// a service does it that has done it before.
+func Encode(m any) ([]byte, error) {
+	var b bytes.Buffer
+	err := encodeInto(&b, m)
+	return b.Bytes(), err
+}
+
+func Decode(data []byte, m any) error { return decode(data, MaxMessage, m) }
+
+var scratch buffers
+
+func EncodeOver(m any) error {
+	b := scratch.get()
+	defer scratch.put(b)
+	return encodeInto(b, m)
+}

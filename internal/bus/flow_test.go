@@ -143,9 +143,18 @@ func (b *ballot) take(_ context.Context, votes []bus.Message) error {
 	return nil
 }
 
+func encoded(t *testing.T, v bus.Vote) bus.EncodedVote {
+	t.Helper()
+	e, err := bus.EncodeVote(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func vote(t *testing.T, c *bus.Conn, rebuilder, text string) {
 	t.Helper()
-	if err := c.PublishVote(within(t), rebuilder, bus.Vote{Envelope: envelope(t, text)}); err != nil {
+	if err := c.PublishVote(within(t), rebuilder, encoded(t, bus.Vote{Envelope: envelope(t, text)})); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -301,7 +310,7 @@ func TestUnacknowledgedVotesSurviveARestartOfTheServer(t *testing.T) {
 			n = start(strings.TrimPrefix(h.url, "nats://"))
 			t.Cleanup(n.Shutdown)
 		}
-		v := bus.Vote{Envelope: envelope(t, fmt.Sprint(i))}
+		v := encoded(t, bus.Vote{Envelope: envelope(t, fmt.Sprint(i))})
 		if _, err := available(t, func() (struct{}, error) { return struct{}{}, r.PublishVote(within(t), "alpha", v) }); err != nil {
 			t.Fatal(err)
 		}
@@ -317,7 +326,8 @@ func TestOversizedVotesAreRefusedOnBothSides(t *testing.T) {
 	for range bus.MaxVote / attest.StateSize {
 		v.States = append(v.States, make(attest.State, attest.StateSize))
 	}
-	wantKind(t, r.PublishVote(within(t), "alpha", v), bus.KindInvalid, "at most 1048576")
+	_, err := bus.EncodeVote(v)
+	wantKind(t, err, bus.KindInvalid, "at most 1048576")
 	// A client that does not look is stopped by the stream.
 	answer, err := r.Raw().RequestWithContext(within(t), "vote.alpha", make([]byte, bus.MaxVote+1))
 	if err != nil {
@@ -339,7 +349,7 @@ func TestFloodOfOneRebuilderLeavesRoomForTheOthers(t *testing.T) {
 	for i := range quota {
 		vote(t, flooder, "alpha", fmt.Sprint(i))
 	}
-	over := bus.Vote{Envelope: envelope(t, "one too many")}
+	over := encoded(t, bus.Vote{Envelope: envelope(t, "one too many")})
 	wantKind(t, flooder.PublishVote(within(t), "alpha", over), bus.KindUnavailable, "wait for a coordinator already", "maximum messages per subject")
 	for range 1000 { // without asking for an acknowledgement
 		if err := flooder.Raw().Publish("vote.alpha", make([]byte, 1000)); err != nil {
@@ -382,7 +392,7 @@ func TestLargeVotesPassWithinTheMemoryBound(t *testing.T) {
 	}
 	for i := range 12 { // more than maxBatchBytes in all
 		v.Envelope = envelope(t, fmt.Sprint(i))
-		if err := r.PublishVote(within(t), "alpha", v); err != nil {
+		if err := r.PublishVote(within(t), "alpha", encoded(t, v)); err != nil {
 			t.Fatal(err)
 		}
 	}

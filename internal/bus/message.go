@@ -2,8 +2,9 @@ package bus
 
 import "github.com/reprosign/reprosign/attest"
 
-// Every message is JSON with exactly the members below. Messages are not
-// signed: what matters in them are envelopes, and those are.
+// Every message is JSON with exactly the members below, that of a [walked] one
+// canonical JSON. Messages are not signed: what matters in them are envelopes, and
+// those are.
 
 // MaxMessage bounds every message on the bus, in bytes; MaxVote bounds a vote
 // with its artifact list and states.
@@ -22,8 +23,8 @@ type Task struct {
 // beside it when the outcome is built, and only then.
 type Vote struct {
 	Envelope  *attest.Envelope `json:"envelope"`
-	Artifacts attest.Artifacts `json:"artifacts,omitzero"`
-	States    []attest.State   `json:"states,omitzero"`
+	Artifacts attest.Artifacts `json:"artifacts,omitempty"`
+	States    []attest.State   `json:"states,omitempty"`
 }
 
 // Event tells that a release changed state. It holds no digest of an undecided release.

@@ -23,7 +23,7 @@ func TestTypedCallsUnderAnothersNameAreDeniedAtOnce(t *testing.T) {
 	// Each call has its own connection: on a shared one it might be told of another's refusal.
 	a := func() *bus.Conn { return h.connect(t, alpha) }
 	p := func() *bus.Conn { return h.connect(t, press) }
-	vote := bus.Vote{Envelope: envelope(t, "vote")}
+	vote := encoded(t, bus.Vote{Envelope: envelope(t, "vote")})
 	for name, call := range map[string]func(ctx context.Context) error{
 		`"vote.beta"`: func(ctx context.Context) error { return a().PublishVote(ctx, "beta", vote) },
 		`"api.v1.receipts.beta"`: func(ctx context.Context) error {
@@ -146,7 +146,7 @@ func TestAnswersCannotBeAimedAtOthersSubjects(t *testing.T) {
 	h := startHouse(t)
 	c, a, p := h.connect(t, one), h.connect(t, alpha), h.connect(t, press)
 	run(t, func(ctx context.Context) error { return c.ServeAPI(ctx, &fakeAPI{}) })
-	if err := a.PublishVote(within(t), "alpha", bus.Vote{Envelope: envelope(t, "mine")}); err != nil {
+	if err := a.PublishVote(within(t), "alpha", encoded(t, bus.Vote{Envelope: envelope(t, "mine")})); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := available(t, func() (bus.PolicyReply, error) { return a.Policies(within(t), bus.PolicyRequest{}) }); err != nil {
@@ -171,7 +171,7 @@ func TestAnswersCannotBeAimedAtOthersSubjects(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := a.PublishVote(within(t), "alpha", bus.Vote{Envelope: envelope(t, "mine too")}); err != nil {
+	if err := a.PublishVote(within(t), "alpha", encoded(t, bus.Vote{Envelope: envelope(t, "mine too")})); err != nil {
 		t.Fatal(err)
 	}
 	js, err := jetstream.New(c.Raw())
@@ -313,7 +313,7 @@ func TestSeedOfAnotherPartyGivesOnlyItsRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	err = c.PublishVote(within(t), "alpha", bus.Vote{Envelope: envelope(t, "v")})
+	err = c.PublishVote(within(t), "alpha", encoded(t, bus.Vote{Envelope: envelope(t, "v")}))
 	wantKind(t, err, bus.KindDenied, `"vote.alpha"`)
 }
 

@@ -32,17 +32,13 @@ func (c *Conn) PublishTask(ctx context.Context, suite string, tasks ...Task) err
 
 // PublishVote sends a rebuilder's statements and returns when the bus has them.
 // Only a receipt says that the coordinator has them too.
-func (c *Conn) PublishVote(ctx context.Context, rebuilder string, votes ...Vote) error {
+func (c *Conn) PublishVote(ctx context.Context, rebuilder string, votes ...EncodedVote) error {
 	messages := make([]*nats.Msg, len(votes))
 	for i, v := range votes {
-		if v.Envelope == nil {
-			return Errorf(KindInvalid, "vote holds no envelope")
+		if v.data == nil {
+			return Errorf(KindInvalid, "vote was not encoded")
 		}
-		m, err := message(voteSubject(rebuilder), v, MaxVote)
-		if err != nil {
-			return fmt.Errorf("publishing a vote: %w", err)
-		}
-		messages[i] = m
+		messages[i] = &nats.Msg{Subject: voteSubject(rebuilder), Data: v.data}
 	}
 	return c.publish(ctx, voteSubject(rebuilder), messages)
 }

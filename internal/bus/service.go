@@ -132,10 +132,10 @@ func (s *service) answer(e endpoint, subject, reply string, data []byte) {
 	value, problem := s.protect(ctx, e, subject, data)
 	answer := s.conn.buffers.get()
 	defer s.conn.buffers.put(answer)
-	if err := encodeInto(answer, value, MaxMessage); err != nil {
+	if err := encodeInto(answer, value); err != nil {
 		problem = Errorf(KindInternal, "answer is too large for the bus; fetch it over HTTP")
 		answer.Reset()
-		_ = encodeInto(answer, problemReply{problem}, MaxMessage) // cannot be too large
+		_ = encodeInto(answer, problemReply{problem}) // cannot be too large
 	}
 	s.send(subject, &nats.Msg{Subject: reply, Data: answer.Bytes()}, problem)
 }
@@ -197,7 +197,7 @@ func respond[Q, R any](limit int, call func(ctx context.Context, party string, q
 			return problemReply{problem}, problem
 		}
 		reply := call(ctx, lastToken(subject), q)
-		return reply, problemOf(reply)
+		return &reply, problemOf(reply)
 	}
 }
 

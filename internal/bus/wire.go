@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 var (
@@ -22,12 +24,21 @@ func encode(v any, limit int) ([]byte, error) {
 	return data, checkSize(data, limit)
 }
 
-// encodeInto writes a message of at most limit bytes into a buffer.
-func encodeInto(b *bytes.Buffer, v any, limit int) error {
-	if err := json.MarshalWrite(b, v, deterministic); err != nil {
+// encodeInto writes a message, which v points to, of at most MaxMessage bytes into
+// a buffer.
+func encodeInto(b *bytes.Buffer, v any) error {
+	var err error
+	if m, ok := v.(walked); ok {
+		var data []byte
+		data, err = canonical.Append(b.AvailableBuffer(), m.walk)
+		b.Write(data)
+	} else {
+		err = json.MarshalWrite(b, v, deterministic)
+	}
+	if err != nil {
 		return failed(err, KindInvalid, "encoding a message")
 	}
-	return checkSize(b.Bytes(), limit)
+	return checkSize(b.Bytes(), MaxMessage)
 }
 
 // buffers are for messages that nobody keeps once they are sent: to find room
@@ -53,28 +64,23 @@ func checkSize(data []byte, limit int) error {
 	return nil
 }
 
-// decode reads a message of at most limit bytes into v. Unknown and repeated
-// members, wrong case, invalid UTF-8 and trailing data are errors.
+// decode reads a message of at most limit bytes into v, which points to the zero
+// value. Unknown and repeated members, wrong case, invalid UTF-8 and trailing data
+// are errors; of what is walked, everything but canonical JSON is.
 func decode(data []byte, limit int, v any) error {
 	if err := checkSize(data, limit); err != nil {
 		return err
+	}
+	if m, ok := v.(walked); ok {
+		if err := canonical.Read(data, limit, m.walk); err != nil {
+			return failed(err, KindInvalid, "reading a message")
+		}
+		return nil
 	}
 	if err := json.Unmarshal(data, v, noUnknown); err != nil {
 		return failed(err, KindInvalid, "message is malformed")
 	}
 	return nil
-}
-
-// DecodeVote reads the data of a vote message. It verifies nothing beyond the form.
-func DecodeVote(data []byte) (Vote, error) {
-	var v Vote
-	if err := decode(data, MaxVote, &v); err != nil {
-		return Vote{}, err
-	}
-	if v.Envelope == nil {
-		return Vote{}, Errorf(KindInvalid, "vote holds no envelope")
-	}
-	return v, nil
 }
 
 // DecodeComplaint reads a complaint with its proof, as an agent keeps it. It
