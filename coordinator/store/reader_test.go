@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/reprosign/reprosign/attest"
@@ -123,5 +125,20 @@ func TestWhatIsNotPublishedIsNotFound(t *testing.T) {
 	}
 	if _, err := w.reader.Evidence(t.Context(), r.ID); !errors.Is(err, coordinator.ErrNotFound) {
 		t.Errorf("evidence of an undecided release: %v", err)
+	}
+}
+
+// Anybody may ask for it at any time: it must not cost more the longer the log is.
+func TestNewestCheckpointIsReadWithoutTheOthers(t *testing.T) {
+	w := newWorld(t)
+	role := w.connect("reprosign_dashboard")
+	_, err := role.Exec(t.Context(), `SET enable_seqscan = off`) // as if there were many
+	must(t, err)
+	rows, err := role.Query(t.Context(), `EXPLAIN SELECT note FROM public_face.checkpoints ORDER BY size DESC LIMIT 1`)
+	must(t, err)
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	must(t, err)
+	if text := strings.Join(plan, "\n"); !strings.Contains(text, "Index Scan Backward") {
+		t.Errorf("all checkpoints are read:\n%s", text)
 	}
 }
