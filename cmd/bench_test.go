@@ -276,6 +276,23 @@ func (h *benchHouse) start(t *testing.T, dir, role string, env ...string) {
 	t.Fatalf("process %s is not ready", role)
 }
 
+// unitEnvironment is what a unit under deploy/ sets, and why is said there: the
+// processes are measured as operators run them.
+func unitEnvironment(t *testing.T, unit string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "deploy", unit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var env []string
+	for line := range strings.Lines(string(text)) {
+		if setting, ok := strings.CutPrefix(strings.TrimSpace(line), "Environment="); ok {
+			env = append(env, setting)
+		}
+	}
+	return env
+}
+
 func newBenchHouse(t *testing.T, batch int, env ...string) *benchHouse {
 	t.Helper()
 	dir := t.TempDir()
@@ -304,10 +321,11 @@ func newBenchHouse(t *testing.T, batch int, env ...string) *benchHouse {
 			t.Fatal(err)
 		}
 	}
-	h.start(t, dir, "nats")
+	h.start(t, dir, "nats", unitEnvironment(t, "nats/nats-server.service")...)
 	h.start(t, dir, "hsm")
-	h.start(t, dir, "signer", env...)
-	h.start(t, dir, "coordinator", append(env, fmt.Sprintf("BENCH_BATCH=%d", batch), "GOMEMLIMIT=96MiB")...) // as its unit sets it
+	h.start(t, dir, "signer", slices.Concat(env, unitEnvironment(t, "systemd/reprosign-signer.service"))...)
+	h.start(t, dir, "coordinator", slices.Concat(env, unitEnvironment(t, "systemd/reprosign-coordinator.service"),
+		[]string{fmt.Sprintf("BENCH_BATCH=%d", batch)})...)
 	if h.reader, err = store.OpenReader(t.Context(), h.dsn); err != nil {
 		t.Fatal(err)
 	}
