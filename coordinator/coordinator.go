@@ -80,6 +80,7 @@ type Coordinator struct {
 	closed        *handoff
 	jobs          jobs
 	reading       *semaphore.Weighted // answers about the log
+	tail          tail
 	parties       parties
 }
 

@@ -176,6 +176,11 @@ func (c *Coordinator) conclude(ctx context.Context, cases []Undecided, results [
 		return err
 	}
 	c.metrics.decided.Add(float64(len(decided) - len(left)))
+	for _, d := range decided {
+		if !slices.Contains(left, d.Release) {
+			c.tail.add(d.Entry, d.Envelope)
+		}
+	}
 	for _, release := range left {
 		c.log.WarnContext(ctx, "decision not stored: lease lost, or withdrawn meanwhile", slog.Any("release", release))
 	}

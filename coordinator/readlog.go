@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/internal/bus"
@@ -46,12 +48,49 @@ func (c *Coordinator) ReadLog(ctx context.Context, q bus.LogRequest) bus.LogRepl
 // whoever may ask must not take the connections that votes are stored over.
 const readsAtOnce = 4
 
+// logEntries returns the newest checkpoint and entries that it covers, like
+// [Store.LogEntries], from memory if this replica wrote them lately.
 func (c *Coordinator) logEntries(ctx context.Context, from int64, limit int) (note []byte, entries []translog.Entry, err error) {
 	if err := c.reading.Acquire(ctx, 1); err != nil {
 		return nil, nil, err
 	}
 	defer c.reading.Release(1)
+	published, note, err := c.store.Checkpoint(ctx)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil, nil
+	}
+	if err != nil || from >= published.Size {
+		return note, nil, err
+	}
+	if published.Size-from <= c.tail.len() {
+		leaves, err := c.leafHashes(ctx, from, min(from+int64(limit), published.Size))
+		if err != nil {
+			return nil, nil, err
+		}
+		if entries := c.tail.read(from, leaves, bus.MaxLogBytes); len(entries) > 0 {
+			return note, entries, nil
+		}
+	}
 	return c.store.LogEntries(ctx, from, limit, bus.MaxLogBytes)
+}
+
+// leafHashes reads from the tree which entries stand from one index up to another.
+func (c *Coordinator) leafHashes(ctx context.Context, from, to int64) ([]tlog.Hash, error) {
+	var tiles []tlog.Tile
+	for n := from >> translog.TileHeight; n<<translog.TileHeight < to; n++ {
+		width := min(to-n<<translog.TileHeight, 1<<translog.TileHeight)
+		tiles = append(tiles, tlog.Tile{H: translog.TileHeight, N: n, W: int(width)})
+	}
+	data, err := c.store.Tiles(ctx, tiles)
+	if err != nil {
+		return nil, err
+	}
+	leaves := make([]tlog.Hash, 0, to-from)
+	for index := from; index < to; index++ {
+		tile := data[index>>translog.TileHeight-tiles[0].N]
+		leaves = append(leaves, tlog.Hash(tile[index%(1<<translog.TileHeight)*tlog.HashSize:][:tlog.HashSize]))
+	}
+	return leaves, nil
 }
 
 // newestEntry gives the newest entry with the right edge of the tree before it.

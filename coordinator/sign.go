@@ -147,6 +147,9 @@ func (c *Coordinator) hold(ctx context.Context, j Job) (held context.Context, re
 func (c *Coordinator) finish(ctx context.Context, made Made) error {
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := c.store.FinishJob(ctx, made)
+		if err == nil && made.Entry != nil {
+			c.tail.add(*made.Entry, made.Envelope)
+		}
 		if !errors.Is(err, ErrUnavailable) {
 			return err
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/translog"
 )
@@ -140,6 +142,9 @@ type Store interface {
 	// entries below it from an index on: at most limit, and at most size bytes of
 	// leaves and envelopes unless the first entry alone is larger.
 	LogEntries(ctx context.Context, from int64, limit, size int) (note []byte, entries []translog.Entry, err error)
+	// Checkpoint and Tiles are those of LogStore.
+	Checkpoint(ctx context.Context) (Tree, []byte, error)
+	Tiles(ctx context.Context, tiles []tlog.Tile) ([][]byte, error)
 
 	// UnpublishedEvents returns state changes that wait for publication,
 	// oldest first; EventsPublished notes by sequence number which are out.

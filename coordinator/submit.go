@@ -96,6 +96,7 @@ func (c *Coordinator) openAttempt(ctx context.Context, s Submission, attempt int
 	if err != nil {
 		return attest.Digest{}, 0, err
 	}
+	c.tail.add(r.Entry, r.Envelope, s.Envelope)
 	c.metrics.opened.Inc()
 	c.log.InfoContext(ctx, "release opened", slog.Any("release", r.ID), slog.Any("suite", r.Suite), slog.Any("source", s.Request.Source), slog.Any("version", s.Request.Version), slog.Any("architecture", s.Request.Architecture), slog.Any("attempt", attempt))
 	return r.ID, attempt, nil
