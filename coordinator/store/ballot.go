@@ -1,9 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/coordinator"
@@ -15,7 +18,19 @@ const maxStatements = 16
 
 // ballot is a locked release with all statements on it, as ingest needs it.
 type ballot struct {
-	release    attest.Digest
+	terms
+
+	release attest.Digest
+	open    bool       // the vote set is
+	dueAt   *time.Time // when it is evaluated; nil once that is over
+
+	statements  []statement
+	votes       map[string]attest.Digest // by operator: the set it is counted for
+	equivocated []string                 // operators
+}
+
+// terms are what a release's opening settles for good.
+type terms struct {
 	rebuilders []string // invited
 	operatorOf []string // each of them, under the policy that the opening names
 	operators  int      // m
@@ -23,12 +38,21 @@ type ballot struct {
 	maxDissent int
 	settles    time.Time
 	deadline   time.Time
-	open       bool       // the vote set is
-	dueAt      *time.Time // when it is evaluated; nil once that is over
 
-	statements  []statement
-	votes       map[string]attest.Digest // by operator: the set it is counted for
-	equivocated []string                 // operators
+	invited [2][]byte // rebuilders and operatorOf as the database sent them
+}
+
+// scan reads a row that begins with rebuilders and operators. Most rows have the
+// same as the row before, and are not decoded again: that would be most of what
+// reading them costs.
+func (t *terms) scan(rows pgx.Rows, id *attest.Digest) error {
+	rebuilders, operatorOf := any(nil), any(nil) // left as they are
+	if raw := rows.RawValues(); !bytes.Equal(raw[0], t.invited[0]) || !bytes.Equal(raw[1], t.invited[1]) {
+		t.invited = [2][]byte{bytes.Clone(raw[0]), bytes.Clone(raw[1])}
+		t.rebuilders, t.operatorOf = nil, nil // other rows have these
+		rebuilders, operatorOf = &t.rebuilders, &t.operatorOf
+	}
+	return rows.Scan(rebuilders, operatorOf, digest{id}, &t.operators, &t.threshold, &t.maxDissent, &t.settles, &t.deadline)
 }
 
 // statement is one row of the table statements.
@@ -51,19 +75,18 @@ func (k *ballot) add(s statement) {
 	}
 }
 
-// contradicted returns the first statement by which its operator said that the
-// build gave another set.
+// contradicted returns a statement by which its operator said that the build
+// gave another set: its vote, if that is one.
 func (k *ballot) contradicted(s statement) (before statement, ok bool) {
 	if s.set.IsZero() {
 		return before, false
 	}
-	at := slices.IndexFunc(k.statements, func(before statement) bool {
-		return before.operator == s.operator && !before.set.IsZero() && before.set != s.set
-	})
-	if at < 0 {
-		return before, false
+	for _, said := range k.statements {
+		if said.operator == s.operator && !said.set.IsZero() && said.set != s.set && (!ok || said.vote) {
+			before, ok = said, true
+		}
 	}
-	return k.statements[at], true
+	return before, ok
 }
 
 // placed tells more about a placed statement than its disposition.
@@ -74,7 +97,7 @@ type placed struct {
 }
 
 // place gives a statement its disposition and adds it to the ballot if it is
-// kept. When it contradicts, first is the statement that it contradicts.
+// kept. When it contradicts, first is a statement that it contradicts.
 func (k *ballot) place(s *statement, now time.Time) (p placed, first attest.Digest) {
 	said := 0
 	for _, before := range k.statements {

@@ -133,17 +133,9 @@ func loadLists(ctx context.Context, tx pgx.Tx, cases []*loaded) error {
 			}
 		}
 	}
-	rows, err := tx.Query(ctx, `SELECT digest, list FROM artifact_sets WHERE digest = ANY($1)`, sets)
-	if err != nil {
-		return err
-	}
-	var set attest.Digest
-	var encoded []byte
-	if _, err := pgx.ForEachRow(rows, []any{digest{&set}, &encoded}, func() error {
-		list, err := attest.ParseArtifacts(encoded)
-		lists[set] = list
-		return err
-	}); err != nil {
+	b := &pgx.Batch{}
+	queueLists(b, sets, lists)
+	if err := send(ctx, tx, b); err != nil {
 		return err
 	}
 	for _, l := range cases {
@@ -154,6 +146,20 @@ func loadLists(ctx context.Context, tx pgx.Tx, cases []*loaded) error {
 		}
 	}
 	return nil
+}
+
+// queueLists reads the artifact lists of sets.
+func queueLists(b *pgx.Batch, sets [][]byte, into map[attest.Digest]attest.Artifacts) {
+	b.Queue(`SELECT digest, list FROM artifact_sets WHERE digest = ANY($1)`, sets).Query(func(rows pgx.Rows) error {
+		var set attest.Digest
+		var encoded []byte
+		_, err := pgx.ForEachRow(rows, []any{digest{&set}, &encoded}, func() error {
+			list, err := attest.ParseArtifacts(encoded)
+			into[set] = list
+			return err
+		})
+		return err
+	})
 }
 
 func scanCase(row pgx.Row) (*loaded, error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,58 +73,90 @@ func (w *Writer) Decide(ctx context.Context, decisions []coordinator.Decision) (
 // dueDecisions locks the releases and sorts out the decisions that come too
 // late: the lease was lost, or the release withdrawn or ended.
 func dueDecisions(ctx context.Context, tx pgx.Tx, decisions []coordinator.Decision) (due []verdict, refused []attest.Digest, err error) {
-	ids := make([]attest.Digest, len(decisions))
+	ids, sets := make([]attest.Digest, len(decisions)), make([]attest.Digest, len(decisions))
 	for i, d := range decisions {
-		ids[i] = d.Release
+		ids[i], sets[i] = d.Release, d.Decision.Set
 	}
 	type row struct {
-		fence    int64
-		waits    bool
-		set      attest.Digest
-		decision attest.Digest
-		verdict  verdict
-		list     []byte
+		verdict
+
+		fence int64
+		waits bool
+		set   attest.Digest
 	}
-	known := map[attest.Digest]row{}
+	known := make(map[attest.Digest]*row, len(ids))
+	lists := make(map[attest.Digest]attest.Artifacts, len(ids))
 	b := &pgx.Batch{}
-	exec(b, `SELECT FROM releases WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, column(ids))
 	b.Queue(`
-		SELECT o.id, r.fence, r.claimable_at IS NOT NULL, r.agreed_set, d.digest, o.request, o.attempt, o.suite, q.source, l.list
-		  FROM openings o
-		  JOIN releases r ON r.id = o.id
-		  JOIN requests q ON q.digest = o.request
-		  LEFT JOIN artifact_sets l ON l.digest = r.agreed_set
-		  LEFT JOIN decisions d ON d.release = o.id
-		 WHERE o.id = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
+		SELECT id, fence, claimable_at IS NOT NULL, agreed_set
+		  FROM releases WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, column(ids)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var id attest.Digest
-			var r row
-			if err := rows.Scan(digest{&id}, &r.fence, &r.waits, digest{&r.set}, digest{&r.decision},
-				digest{&r.verdict.request}, &r.verdict.attempt, &r.verdict.suite, &r.verdict.source, &r.list); err != nil {
+			r := &row{}
+			if err := rows.Scan(digest{&id}, &r.fence, &r.waits, digest{&r.set}); err != nil {
 				return err
 			}
 			known[id] = r
 		}
 		return rows.Err()
 	})
+	b.Queue(`
+		SELECT o.id, o.request, o.attempt, o.suite, q.source
+		  FROM openings o JOIN requests q ON q.digest = o.request WHERE o.id = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var id attest.Digest
+			var v verdict
+			if err := rows.Scan(digest{&id}, digest{&v.request}, &v.attempt, &v.suite, &v.source); err != nil {
+				return err
+			}
+			if r := known[id]; r != nil {
+				r.verdict = v
+			}
+		}
+		return rows.Err()
+	})
+	queueLists(b, column(sets), lists)
 	if err := send(ctx, tx, b); err != nil {
 		return nil, nil, err
 	}
+	var late []coordinator.Decision
 	for _, d := range decisions {
 		r := known[d.Release]
-		switch {
-		case r.decision == d.Envelope.Digest():
-		case !r.waits || r.fence != d.Fence || r.set != d.Decision.Set:
-			refused = append(refused, d.Release)
-		default:
-			r.verdict.Decision = d
-			if r.verdict.artifacts, err = attest.ParseArtifacts(r.list); err != nil {
-				return nil, nil, err
-			}
-			due = append(due, r.verdict)
+		if r == nil || !r.waits || r.fence != d.Fence || r.set != d.Decision.Set {
+			late = append(late, d)
+			continue
+		}
+		r.Decision, r.artifacts = d, lists[r.set]
+		if r.artifacts == nil {
+			return nil, nil, errMissing("artifact list", r.set)
+		}
+		due = append(due, r.verdict)
+	}
+	refused, err = notStored(ctx, tx, late)
+	return due, refused, err
+}
+
+// notStored returns the releases of decisions that are not stored already.
+func notStored(ctx context.Context, tx pgx.Tx, decisions []coordinator.Decision) ([]attest.Digest, error) {
+	if len(decisions) == 0 {
+		return nil, nil
+	}
+	digests := make([]attest.Digest, len(decisions))
+	for i, d := range decisions {
+		digests[i] = d.Envelope.Digest()
+	}
+	rows, err := tx.Query(ctx, `SELECT digest FROM decisions WHERE digest = ANY($1)`, column(digests))
+	stored, err := collect(rows, err, scanDigest)
+	if err != nil {
+		return nil, err
+	}
+	var releases []attest.Digest
+	for i, d := range decisions {
+		if !slices.Contains(stored, digests[i]) {
+			releases = append(releases, d.Release)
 		}
 	}
-	return due, refused, nil
+	return releases, nil
 }
 
 // bindNames binds the decided file names for good. A release whose reservation

@@ -179,7 +179,7 @@ func (w *Writer) NextDue(ctx context.Context, topic coordinator.Topic) (time.Tim
 	case coordinator.TopicDecide:
 		query = `SELECT min(claimable_at) FROM releases WHERE claimable_at IS NOT NULL`
 	case coordinator.TopicSign:
-		query = `SELECT min(claimable_at) FROM ready_jobs`
+		query = `SELECT (SELECT k.claimable_at FROM signing_jobs k WHERE k.state = 'open' AND ` + jobIsReady + ` ORDER BY k.claimable_at LIMIT 1)`
 	default:
 		return time.Time{}, nil
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -55,22 +56,19 @@ func releasesOf(batch []coordinator.Incoming) []attest.Digest {
 	return slices.Compact(ids)
 }
 
-// lockBallots locks releases and reads them with all statements on them. Of a
-// release, what the lock returns is as current as the lock; its opening never
-// changes. Unknown releases are missing in the result.
+// lockBallots locks releases and reads them with all statements on them. What
+// the lock returns of a release is as current as the lock. Unknown releases are
+// missing in the result.
 func lockBallots(ctx context.Context, tx pgx.Tx, ids []attest.Digest) (map[attest.Digest]*ballot, time.Time, error) {
 	var now time.Time
 	ballots := make(map[attest.Digest]*ballot, len(ids))
 	b := &pgx.Batch{}
 	b.Queue(`
-		SELECT o.id, o.rebuilders, o.operators, o.operator_count, o.threshold, o.max_dissent, o.settles_at, o.deadline,
-		       r.closed_at IS NULL AND r.state IN ('building', 'held'), r.due_at
-		  FROM releases r JOIN openings o ON o.id = r.id
-		 WHERE r.id = ANY($1) ORDER BY r.id FOR NO KEY UPDATE OF r`, column(ids)).Query(func(rows pgx.Rows) error {
+		SELECT id, closed_at IS NULL AND state IN ('building', 'held'), due_at
+		  FROM releases WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, column(ids)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			k := &ballot{votes: map[string]attest.Digest{}}
-			if err := rows.Scan(digest{&k.release}, &k.rebuilders, &k.operatorOf, &k.operators, &k.threshold,
-				&k.maxDissent, &k.settles, &k.deadline, &k.open, &k.dueAt); err != nil {
+			if err := rows.Scan(digest{&k.release}, &k.open, &k.dueAt); err != nil {
 				return err
 			}
 			ballots[k.release] = k
@@ -79,8 +77,24 @@ func lockBallots(ctx context.Context, tx pgx.Tx, ids []attest.Digest) (map[attes
 	})
 	b.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
 	b.Queue(`
+		SELECT rebuilders, operators, id, operator_count, threshold, max_dissent, settles_at, deadline
+		  FROM openings WHERE id = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
+		var t terms
+		for rows.Next() {
+			var id attest.Digest
+			if err := t.scan(rows, &id); err != nil {
+				return err
+			}
+			if k := ballots[id]; k != nil {
+				k.terms = t
+			}
+		}
+		return rows.Err()
+	})
+	// In no order, which the database would take more time for than for reading.
+	b.Queue(`
 		SELECT release, digest, rebuilder, operator, set_digest, disposition, vote
-		  FROM statements WHERE release = ANY($1) ORDER BY received_at, digest`, column(ids)).Query(func(rows pgx.Rows) error {
+		  FROM statements WHERE release = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
 		var release attest.Digest
 		for rows.Next() {
 			var s statement
@@ -102,6 +116,9 @@ var statementColumns = []string{
 	"digest", "release", "rebuilder", "operator", "outcome", "set_digest", "isolation", "disposition", "received_at", "vote",
 	"payload", "keyid", "signature",
 }
+
+// releaseColumn is the place of the release in a row.
+const releaseColumn = 1
 
 // ingestWrites gathers what a batch adds to each table.
 type ingestWrites struct {
@@ -182,6 +199,8 @@ func (w *ingestWrites) write(ctx context.Context, tx pgx.Tx) error {
 	if len(w.statements) == 0 {
 		return nil
 	}
+	// Those of one release together, so that they are found in one place.
+	slices.SortStableFunc(w.statements, func(a, b []any) int { return bytes.Compare(a[releaseColumn].([]byte), b[releaseColumn].([]byte)) })
 	// Copied, which takes half of what the database needs for a statement that inserts.
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"statements"}, statementColumns, pgx.CopyFromRows(w.statements)); err != nil {
 		return err

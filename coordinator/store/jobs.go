@@ -23,6 +23,18 @@ func scanJobKey(row pgx.CollectableRow) (jobKey, error) {
 	return k, err
 }
 
+// jobColumns returns keys column by column.
+func jobColumns(keys []jobKey) (releases [][]byte, certificates []string) {
+	for i := range keys {
+		releases, certificates = append(releases, keys[i].release[:]), append(certificates, keys[i].certificate)
+	}
+	return releases, certificates
+}
+
+// jobIsReady holds for an open job k that may be taken. Asked job by job, so that
+// looking for some of them, in the order of claimable_at, ends when they are found.
+const jobIsReady = `EXISTS (SELECT FROM ready_jobs r WHERE r.release = k.release AND r.certificate = k.certificate OFFSET 0)`
+
 // ClaimJobs leases signing jobs, the longest waiting first: of one release one
 // at a time, and of equal bytes the earliest decision's.
 func (w *Writer) ClaimJobs(ctx context.Context, limit int, lease time.Duration) ([]coordinator.Job, error) {
@@ -30,15 +42,18 @@ func (w *Writer) ClaimJobs(ctx context.Context, limit int, lease time.Duration) 
 	err := w.mark(ctx, "leasing signing jobs", func(tx pgx.Tx) error {
 		jobs = nil
 		rows, err := tx.Query(ctx, `
-			UPDATE signing_jobs j SET claimable_at = clock_timestamp() + $2, fence = j.fence + 1, attempts = j.attempts + 1
-			  FROM (SELECT k.release, k.certificate
-			          FROM signing_jobs k JOIN ready_jobs r ON r.release = k.release AND r.certificate = k.certificate
-			         WHERE k.state = 'open' AND k.claimable_at <= clock_timestamp()
-			         ORDER BY k.claimable_at LIMIT $1 FOR NO KEY UPDATE OF k SKIP LOCKED) u
-			 WHERE j.release = u.release AND j.certificate = u.certificate
-			RETURNING j.release, j.certificate`, limit, lease)
+			SELECT k.release, k.certificate FROM signing_jobs k
+			 WHERE k.state = 'open' AND k.claimable_at <= now() AND `+jobIsReady+`
+			 ORDER BY k.claimable_at LIMIT $1 FOR NO KEY UPDATE OF k SKIP LOCKED`, limit)
 		keys, err := collect(rows, err, scanJobKey)
 		if err != nil || len(keys) == 0 {
+			return err
+		}
+		releases, certificates := jobColumns(keys)
+		if _, err := tx.Exec(ctx, `
+			UPDATE signing_jobs j SET claimable_at = clock_timestamp() + $3, fence = j.fence + 1, attempts = j.attempts + 1
+			  FROM unnest($1::bytea[], $2::text[]) AS u (release, certificate)
+			 WHERE j.release = u.release AND j.certificate = u.certificate`, releases, certificates, lease); err != nil {
 			return err
 		}
 		jobs, err = loadJobs(ctx, tx, keys)
@@ -51,10 +66,7 @@ func (w *Writer) ClaimJobs(ctx context.Context, limit int, lease time.Duration) 
 }
 
 func loadJobs(ctx context.Context, tx pgx.Tx, keys []jobKey) ([]coordinator.Job, error) {
-	releases, certificates := make([][]byte, len(keys)), make([]string, len(keys))
-	for i := range keys {
-		releases[i], certificates[i] = keys[i].release[:], keys[i].certificate
-	}
+	releases, certificates := jobColumns(keys)
 	rows, err := tx.Query(ctx, `
 		SELECT j.release, j.certificate, j.fence, j.attempts, i.index, o.envelope, q.envelope, b.envelope, l.list, l.states
 		  FROM unnest($1::bytea[], $2::text[]) AS u (release, certificate)

@@ -195,12 +195,15 @@ func TestDecidedFileNameKeepsItsContentAndSource(t *testing.T) {
 	refusedWith(t, owner, restrictViolation, `UPDATE names SET bound = false, held = false`)
 	refusedWith(t, owner, restrictViolation, `DELETE FROM names`)
 	refusedWith(t, owner, foreignKeyViolation, `
+		INSERT INTO names (suite, name, sha256, source, release) SELECT suite, 'of nobody', sha256, source, sha256('unopened') FROM names`)
+	refusedWith(t, owner, foreignKeyViolation, `
 		INSERT INTO artifacts SELECT release, 1, suite, source, 'other', kind, size, sha256, sha512 FROM artifacts`)
 	refusedWith(t, owner, foreignKeyViolation, `
 		INSERT INTO artifacts SELECT sha256('undecided'), position, suite, source, name, kind, size, sha256, sha512 FROM artifacts`)
 	_, err := owner.Exec(t.Context(), `
 		INSERT INTO names (suite, name, sha256, source, release) SELECT suite, 'reserved', sha256, source, release FROM artifacts`)
 	must(t, err)
+	refusedWith(t, owner, foreignKeyViolation, `UPDATE names SET release = sha256('unopened') WHERE name = 'reserved'`)
 	refusedWith(t, owner, foreignKeyViolation, `
 		INSERT INTO artifacts SELECT release, 1, suite, source, 'reserved', kind, size, sha256, sha512 FROM artifacts`)
 
@@ -240,6 +243,23 @@ func TestReservedNameWaitsAndIsFreedWhenItsReleaseEnds(t *testing.T) {
 	_, err := w.connect("").Exec(t.Context(), `UPDATE releases SET due_at = now() WHERE id = $1`, next.ID[:])
 	must(t, err)
 	w.decide(next.ID)
+}
+
+func TestLogAndJobsReferOnlyToWhatIsThere(t *testing.T) {
+	w := newWorld(t)
+	r := w.open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2})
+	b := build(t, "content", "hello.deb")
+	w.ingest(w.vote(r.ID, "alpha", b), w.vote(r.ID, "beta", b))
+	w.decide(r.ID, fingerprint)
+	w.publish()
+	undecided := w.open("hello", "2.0", rules{invited: operators("alpha", "beta"), threshold: 2})
+	owner := w.connect("")
+	const nowhere = "(SELECT max(id) + 1 FROM log_leaves)"
+	refusedWith(t, owner, foreignKeyViolation, `INSERT INTO log_bodies (leaf, digest, envelope) SELECT `+nowhere+`, digest, envelope FROM log_bodies`)
+	refusedWith(t, owner, foreignKeyViolation, `INSERT INTO log_pending (leaf, leaf_hash) VALUES (`+nowhere+`, sha256(''))`)
+	refusedWith(t, owner, restrictViolation, `UPDATE log_pending SET leaf = `+nowhere)
+	refusedWith(t, owner, foreignKeyViolation, `INSERT INTO signing_jobs (release, certificate) VALUES ($1::bytea, $2)`, undecided.ID[:], fingerprint)
+	refusedWith(t, owner, restrictViolation, `UPDATE signing_jobs SET release = $1::bytea`, undecided.ID[:])
 }
 
 func TestWithdrawnReleaseTakesNoDecisionAndNoSignature(t *testing.T) {
