@@ -125,6 +125,22 @@ func (w *Walk) Has(before, none string, there bool) bool {
 	return there
 }
 
+var errMissing = errors.New("message lacks what must be there")
+
+// Present returns what p points to, for the steps that go through it: reading,
+// there is room for it; writing, it must be there.
+func Present[T any](w *Walk, p **T) *T {
+	if *p != nil {
+		return *p
+	}
+	if w.reading {
+		*p = new(T)
+		return *p
+	}
+	w.Fail(errMissing)
+	return new(T)
+}
+
 // more reports whether there is an item i, and goes through the comma before it.
 func (w *Walk) more(end string, i, items int) bool {
 	if w.err != nil || w.next(end) || !w.reading && i == items {

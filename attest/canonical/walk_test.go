@@ -121,6 +121,18 @@ func TestWalkReadsOneSpellingOfWhatIsLeftOut(t *testing.T) {
 	}
 }
 
+func TestWalkWritesNothingWithoutWhatMustBeThere(t *testing.T) {
+	type named struct{ name string }
+	var p *named
+	walk := func(w *canonical.Walk) { canonical.Word(w, "", &canonical.Present(w, &p).name) }
+	if data, err := canonical.Append(nil, walk); err == nil {
+		t.Errorf("wrote %q", data)
+	}
+	if err := canonical.Read([]byte(`"a"`), room, walk); err != nil || p == nil || p.name != "a" {
+		t.Errorf("read %+v, %v", p, err)
+	}
+}
+
 // A private key may stand where a text belongs.
 func TestWalkNeverSaysWhatIsThere(t *testing.T) {
 	for _, spelling := range []string{`"\u0041 secret"`, "\"\nsecret\"", "\"\xffsecret\"", "secret", `["secret"]`, `"secret`, `"" secret`} {

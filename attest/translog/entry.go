@@ -1,6 +1,9 @@
 package translog
 
-import "github.com/reprosign/reprosign/attest"
+import (
+	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/canonical"
+)
 
 // Entry is one entry of a log with all that is needed to understand it: the
 // leaf, the statement it stands for, and the envelopes that the statement
@@ -14,7 +17,23 @@ type Entry struct {
 	Envelope *attest.Envelope `json:"envelope,omitzero"`
 	// Bodies are the envelopes that the statement names, in any order: of an
 	// opening its request, of a record what it brings into the log.
-	Bodies []*attest.Envelope `json:"bodies,omitzero"`
+	Bodies []*attest.Envelope `json:"bodies,omitempty"`
+}
+
+// Walk goes through the entry within a message.
+func (e *Entry) Walk(w *canonical.Walk) {
+	w.Text(`{`)
+	if w.Has(`"bodies":`, `[]`, len(e.Bodies) > 0) {
+		canonical.List(w, "", &e.Bodies, func(b **attest.Envelope) { canonical.Present(w, b).Walk(w) })
+		w.Text(`,`)
+	}
+	if w.Has(`"envelope":`, `null`, e.Envelope != nil) {
+		canonical.Present(w, &e.Envelope).Walk(w)
+		w.Text(`,`)
+	}
+	canonical.Number(w, `"index":`, &e.Index)
+	w.Base64(`,"leaf":`, &e.Leaf)
+	w.Text(`}`)
 }
 
 // body returns the envelope of a digest of its payload, or nil.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/reprosign/reprosign/attest/evidence/evidencetest"
+	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/internal/bus"
 )
 
@@ -47,6 +48,13 @@ func BenchmarkDecideRequest(b *testing.B) {
 
 func BenchmarkDecideReply(b *testing.B) {
 	benchMessage(b, &bus.DecideReply{Results: []bus.DecideResult{{Decision: benchRelease(b).Decision}}})
+}
+
+// BenchmarkLogReply is what a decision costs in the log, once for whoever reads it.
+func BenchmarkLogReply(b *testing.B) {
+	r := benchRelease(b)
+	entry := r.World.Log.Entries[r.DecisionIndex]
+	benchMessage(b, &bus.LogReply{Checkpoint: r.DecisionProof.Checkpoint, Entries: []translog.Entry{entry}})
 }
 
 func benchMessage[M any](b *testing.B, m *M) {

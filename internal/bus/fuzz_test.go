@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/attest/translog"
 	"github.com/reprosign/reprosign/internal/bus"
 )
 
@@ -27,13 +28,12 @@ func FuzzVoteParseEncodeIsIdentityOrRefused(f *testing.F) {
 }
 
 func FuzzDecideRequestParseEncodeIsIdentityOrRefused(f *testing.F) {
-	zeros := string(bytes.Repeat([]byte("00"), 32))
 	fuzzMessage(f, func(q bus.DecideRequest) bool {
 		return q.Cases != nil && !slices.ContainsFunc(q.Cases, func(c bus.DecideCase) bool {
 			return c.Opening == nil || c.Request == nil || c.Votes == nil || slices.Contains(c.Votes, nil) || c.Artifacts == nil || !wholeSizes(c.Artifacts)
 		})
 	},
-		`{"cases":[{"artifacts":[`+fuzzArtifact+`],"claim":{"salt":"`+zeros+`","set":"`+zeros+`"},"opening":`+fuzzEnvelope+`,"request":`+fuzzEnvelope+`,"votes":[`+fuzzEnvelope+`,`+fuzzEnvelope+`]}]}`,
+		`{"cases":[{"artifacts":[`+fuzzArtifact+`],"claim":{"salt":"`+fuzzZeros+`","set":"`+fuzzZeros+`"},"opening":`+fuzzEnvelope+`,"request":`+fuzzEnvelope+`,"votes":[`+fuzzEnvelope+`,`+fuzzEnvelope+`]}]}`,
 		`{"cases":[{"artifacts":[],"opening":`+fuzzEnvelope+`,"request":`+fuzzEnvelope+`,"votes":[]}]}`,
 		`{"cases":[{"artifacts":[],"claim":null,"opening":`+fuzzEnvelope+`,"request":`+fuzzEnvelope+`,"votes":[null]}]}`,
 		`{"cases":[]}`,
@@ -52,7 +52,22 @@ func FuzzDecideReplyParseEncodeIsIdentityOrRefused(f *testing.F) {
 	)
 }
 
+func FuzzLogReplyParseEncodeIsIdentityOrRefused(f *testing.F) {
+	fuzzMessage(f, func(r bus.LogReply) bool {
+		return r.Entries != nil && !slices.ContainsFunc(r.Entries, func(e translog.Entry) bool {
+			return e.Index < 0 || e.Index > 1<<53-1 || slices.Contains(e.Bodies, nil)
+		})
+	},
+		`{"checkpoint":"AAEC","edge":["`+fuzzZeros+`"],"entries":[{"bodies":[`+fuzzEnvelope+`],"envelope":`+fuzzEnvelope+`,"index":7,"leaf":"AAEC"},{"index":8,"leaf":""}]}`,
+		`{"checkpoint":"","entries":[{"bodies":[],"index":7,"leaf":""}]}`,
+		`{"checkpoint":"","entries":[],"error":{"kind":"unavailable","message":"stopping"}}`,
+		`{"checkpoint":"","edge":[],"entries":[],"error":null}`,
+		`{}`,
+	)
+}
+
 const (
+	fuzzZeros    = "0000000000000000000000000000000000000000000000000000000000000000"
 	fuzzEnvelope = `{"payload":"AAEC","payloadType":"application/vnd.in-toto+json","signatures":[{"keyid":"a","sig":"AA=="},{"sig":"AAE="}]}`
 	fuzzArtifact = `{"kind":"deb","name":"a","sha256":"abababababababababababababababababababababababababababababababab",` +
 		`"sha512":"01010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101","size":9007199254740991}`

@@ -42,11 +42,11 @@ type LogRequest struct {
 // there is none yet, and the entries from the index on. They all lie below the
 // checkpoint; there may be more of them below it than the answer holds.
 type LogReply struct {
-	Checkpoint []byte           `json:"checkpoint,omitzero"`
-	Entries    []translog.Entry `json:"entries,omitzero"`
+	Checkpoint []byte           `json:"checkpoint"`
+	Entries    []translog.Entry `json:"entries"`
 	// Edge is, if the newest entry was asked for, the right edge of the tree of
 	// the entries before it ([translog.ResumeRange]).
-	Edge  []attest.Digest `json:"edge,omitzero"`
+	Edge  []attest.Digest `json:"edge,omitempty"`
 	Error *Error          `json:"error,omitzero"`
 }
 

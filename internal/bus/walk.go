@@ -1,15 +1,14 @@
 package bus
 
 import (
-	"errors"
-
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/attest/canonical"
+	"github.com/reprosign/reprosign/attest/translog"
 )
 
-// walked is a message that there are many of: votes, and what coordinators and
-// signers say about them. Each describes its canonical JSON in one walk. All
-// other messages are described by the tags of their members.
+// walked is a message that there are many of: votes, what coordinators and
+// signers say about them, and entries of the log. Each describes its canonical
+// JSON in one walk. All other messages are described by the tags of their members.
 type walked interface {
 	walk(w *canonical.Walk)
 }
@@ -36,7 +35,7 @@ func (c *DecideCase) walk(w *canonical.Walk) {
 	w.Text(`{"artifacts":`)
 	c.Artifacts.Walk(w)
 	if w.Has(`,"claim":`, `null`, c.Claim != nil) {
-		claim := present(w, &c.Claim)
+		claim := canonical.Present(w, &c.Claim)
 		w.Hex(`{"salt":`, claim.Salt[:])
 		w.Hex(`,"set":`, claim.Set[:])
 		w.Text(`}`)
@@ -50,12 +49,24 @@ func (c *DecideCase) walk(w *canonical.Walk) {
 func (r *DecideReply) walk(w *canonical.Walk) {
 	canonical.List(w, `{"results":`, &r.Results, func(r *DecideResult) {
 		if w.Has(`{"error":`, `null`, r.Error != nil) {
-			present(w, &r.Error).walk(w)
+			canonical.Present(w, &r.Error).walk(w)
 		} else {
 			envelope(w, `{"decision":`, &r.Decision)
 		}
 		w.Text(`}`)
 	})
+	w.Text(`}`)
+}
+
+func (r *LogReply) walk(w *canonical.Walk) {
+	w.Base64(`{"checkpoint":`, &r.Checkpoint)
+	if w.Has(`,"edge":`, `[]`, len(r.Edge) > 0) {
+		canonical.List(w, "", &r.Edge, func(d *attest.Digest) { w.Hex("", d[:]) })
+	}
+	canonical.List(w, `,"entries":`, &r.Entries, func(e *translog.Entry) { e.Walk(w) })
+	if w.Has(`,"error":`, `null`, r.Error != nil) {
+		canonical.Present(w, &r.Error).walk(w)
+	}
 	w.Text(`}`)
 }
 
@@ -68,21 +79,5 @@ func (e *Error) walk(w *canonical.Walk) {
 // envelope goes through an envelope that must be there.
 func envelope(w *canonical.Walk, before string, e **attest.Envelope) {
 	w.Text(before)
-	present(w, e).Walk(w)
-}
-
-var errMissing = errors.New("message lacks what must be there")
-
-// present returns what p points to: reading, there is room for it; writing, it
-// must be there.
-func present[T any](w *canonical.Walk, p **T) *T {
-	if *p != nil {
-		return *p
-	}
-	if w.Reading() {
-		*p = new(T)
-		return *p
-	}
-	w.Fail(errMissing)
-	return new(T)
+	canonical.Present(w, e).Walk(w)
 }
