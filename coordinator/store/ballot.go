@@ -1,12 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/reprosign/reprosign/attest"
 	"github.com/reprosign/reprosign/coordinator"
@@ -18,7 +15,7 @@ const maxStatements = 16
 
 // ballot is a locked release with all statements on it, as ingest needs it.
 type ballot struct {
-	terms
+	*terms
 
 	release attest.Digest
 	open    bool       // the vote set is
@@ -27,32 +24,6 @@ type ballot struct {
 	statements  []statement
 	votes       map[string]attest.Digest // by operator: the set it is counted for
 	equivocated []string                 // operators
-}
-
-// terms are what a release's opening settles for good.
-type terms struct {
-	rebuilders []string // invited
-	operatorOf []string // each of them, under the policy that the opening names
-	operators  int      // m
-	threshold  int      // n
-	maxDissent int
-	settles    time.Time
-	deadline   time.Time
-
-	invited [2][]byte // rebuilders and operatorOf as the database sent them
-}
-
-// scan reads a row that begins with rebuilders and operators. Most rows have the
-// same as the row before, and are not decoded again: that would be most of what
-// reading them costs.
-func (t *terms) scan(rows pgx.Rows, id *attest.Digest) error {
-	rebuilders, operatorOf := any(nil), any(nil) // left as they are
-	if raw := rows.RawValues(); !bytes.Equal(raw[0], t.invited[0]) || !bytes.Equal(raw[1], t.invited[1]) {
-		t.invited = [2][]byte{bytes.Clone(raw[0]), bytes.Clone(raw[1])}
-		t.rebuilders, t.operatorOf = nil, nil // other rows have these
-		rebuilders, operatorOf = &t.rebuilders, &t.operatorOf
-	}
-	return rows.Scan(rebuilders, operatorOf, digest{id}, &t.operators, &t.threshold, &t.maxDissent, &t.settles, &t.deadline)
 }
 
 // statement is one row of the table statements.

@@ -28,7 +28,7 @@ func (w *Writer) Ingest(ctx context.Context, batch []coordinator.Incoming) ([]co
 	ids := releasesOf(batch)
 	var dispositions []coordinator.Disposition
 	err := w.tx(ctx, "storing statements", func(tx pgx.Tx) error {
-		known, now, err := lockBallots(ctx, tx, ids)
+		known, now, err := w.lockBallots(ctx, tx, ids)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func releasesOf(batch []coordinator.Incoming) []attest.Digest {
 // lockBallots locks releases and reads them with all statements on them. What
 // the lock returns of a release is as current as the lock. Unknown releases are
 // missing in the result.
-func lockBallots(ctx context.Context, tx pgx.Tx, ids []attest.Digest) (map[attest.Digest]*ballot, time.Time, error) {
+func (w *Writer) lockBallots(ctx context.Context, tx pgx.Tx, ids []attest.Digest) (map[attest.Digest]*ballot, time.Time, error) {
 	var now time.Time
 	ballots := make(map[attest.Digest]*ballot, len(ids))
 	b := &pgx.Batch{}
@@ -76,21 +76,12 @@ func lockBallots(ctx context.Context, tx pgx.Tx, ids []attest.Digest) (map[attes
 		return rows.Err()
 	})
 	b.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
-	b.Queue(`
-		SELECT rebuilders, operators, id, operator_count, threshold, max_dissent, settles_at, deadline
-		  FROM openings WHERE id = ANY($1)`, column(ids)).Query(func(rows pgx.Rows) error {
-		var t terms
-		for rows.Next() {
-			var id attest.Digest
-			if err := t.scan(rows, &id); err != nil {
-				return err
-			}
-			if k := ballots[id]; k != nil {
-				k.terms = t
-			}
-		}
-		return rows.Err()
-	})
+	opened, unread := w.terms.recall(ids)
+	if len(unread) > 0 {
+		b.Queue(`SELECT `+termsColumns+` FROM openings WHERE id = ANY($1)`, column(unread)).Query(func(rows pgx.Rows) error {
+			return scanTerms(rows, opened)
+		})
+	}
 	// In no order, which the database would take more time for than for reading.
 	b.Queue(`
 		SELECT release, digest, rebuilder, operator, set_digest, disposition, vote
@@ -108,7 +99,16 @@ func lockBallots(ctx context.Context, tx pgx.Tx, ids []attest.Digest) (map[attes
 		}
 		return rows.Err()
 	})
-	return ballots, now, send(ctx, tx, b)
+	if err := send(ctx, tx, b); err != nil {
+		return nil, now, err
+	}
+	for id, k := range ballots {
+		if k.terms = opened[id]; k.terms == nil {
+			return nil, now, errMissing("opening", id)
+		}
+	}
+	w.terms.remember(unread, opened)
+	return ballots, now, nil
 }
 
 // statementColumns are those of a row of statements, in the order in which they are copied.

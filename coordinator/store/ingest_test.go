@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -291,4 +292,35 @@ func BenchmarkIngest(b *testing.B) {
 func durable(b testing.TB) string {
 	b.Helper()
 	return migrated(b, newPostgres(b))
+}
+
+func TestEachReleaseOfABatchHasItsOwnElectorate(t *testing.T) {
+	w := newWorld(t)
+	var releases []coordinator.NewRelease
+	for i, invited := range [][]string{{"alpha", "beta"}, {"alpha", "beta"}, {"beta", "gamma"}, {"alpha", "beta"}} {
+		releases = append(releases, w.open("hello", fmt.Sprint(i), rules{invited: operators(invited...), threshold: 2}))
+	}
+	for _, again := range []string{"read", "remembered"} {
+		var batch []coordinator.Incoming
+		var want, got []string
+		for _, r := range releases {
+			for _, rebuilder := range []string{"alpha", "beta", "gamma"} {
+				batch = append(batch, w.report(r.ID, rebuilder, attest.InfraError))
+				disposition := coordinator.NotInvited
+				if slices.ContainsFunc(r.Invited, func(i coordinator.Invited) bool { return i.Rebuilder == rebuilder }) {
+					disposition = coordinator.Counted
+				}
+				want = append(want, r.ID.Short()+rebuilder+string(disposition))
+			}
+		}
+		for i, d := range w.ingest(batch...) {
+			got = append(got, batch[i].Rebuild.Release.Short()+batch[i].Rebuild.Rebuilder+string(d))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("terms %s (-want +got):\n%s", again, diff)
+		}
+	}
+	if n := w.count(`SELECT count(*) FROM statements WHERE operator <> 'op-' || rebuilder`); n != 0 {
+		t.Errorf("%d statements have another's operator", n)
+	}
 }

@@ -35,8 +35,9 @@ const (
 
 // Writer is the coordinator's read-write store. It is safe for concurrent use.
 type Writer struct {
-	pool *pgxpool.Pool
-	log  *slog.Logger
+	pool  *pgxpool.Pool
+	log   *slog.Logger
+	terms recentTerms
 }
 
 var (
