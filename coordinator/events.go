@@ -35,6 +35,9 @@ func (c *Coordinator) publishEvents(ctx context.Context) error {
 		if err := c.store.EventsPublished(ctx, published); err != nil {
 			return err
 		}
+		if len(events) < eventBatch {
+			return nil // what came since is notified
+		}
 	}
 }
 
