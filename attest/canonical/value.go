@@ -73,7 +73,7 @@ func (w *Walk) Base64(before string, b *[]byte) {
 		text, _, _ := bytes.Cut(w.data, []byte(`"`))
 		decoded, err := strict.AppendDecode(nil, text)
 		if err != nil || strict.EncodedLen(len(decoded)) != len(text) {
-			w.refuse("")
+			w.wrong(0, "base64 in its one spelling")
 			return
 		}
 		*b, w.data = decoded, w.data[len(text):]
@@ -108,7 +108,7 @@ func Word[S ~string](w *Walk, before string, s *S) {
 		w.Fail(err)
 	default:
 		text, spelling := w.quoted()
-		if spelling == nil || len(spelling) > len(w.data) || string(spelling) != string(w.data[:len(spelling)]) {
+		if spelling == nil || !bytes.HasPrefix(w.data, spelling) {
 			w.wrong(0, "a text in its one spelling")
 			return
 		}
