@@ -1,6 +1,7 @@
 package rebuilder_test
 
 import (
+	"bytes"
 	"context"
 	"path/filepath"
 	"sync"
@@ -170,6 +171,25 @@ func TestAStatementThatTheBusRefusedIsSentLater(t *testing.T) {
 	h.wantOutcome(t, o, attest.Built)
 	if n := p.quick.count(o); n != 1 {
 		t.Errorf("built %d times", n)
+	}
+}
+
+func TestWhatIsSentIsWhatTheSpoolHolds(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.party(t)
+	p.Patience = moment
+	p.start(t)
+	o := h.sent(t)
+	h.wantOutcome(t, o, attest.Built)
+	// Without a receipt it comes once more, from the disk.
+	eventually(t, "statement sent again", func() bool { return len(h.statements(t, o.release)) > 1 })
+	kept := p.file(t, o, "vote.json")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, m := range h.messages {
+		if !bytes.Equal(m.Data, kept) {
+			t.Errorf("sent %s, kept %s", m.Data, kept)
+		}
 	}
 }
 
