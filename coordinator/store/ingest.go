@@ -117,14 +117,17 @@ var statementColumns = []string{
 	"payload", "keyid", "signature",
 }
 
-// releaseColumn is the place of the release in a row.
-const releaseColumn = 1
+// statementRow is a row of statements, with the release that it is about.
+type statementRow struct {
+	release attest.Digest
+	values  []any // of statementColumns
+}
 
 // ingestWrites gathers what a batch adds to each table.
 type ingestWrites struct {
 	now time.Time
 
-	statements [][]any // rows of statementColumns
+	statements []statementRow
 
 	lists map[attest.Digest]list
 
@@ -157,11 +160,11 @@ func (w *ingestWrites) take(k *ballot, in coordinator.Incoming) coordinator.Disp
 	if answer.known || !kept(s.disposition) {
 		return s.disposition
 	}
-	w.statements = append(w.statements, []any{
+	w.statements = append(w.statements, statementRow{k.release, []any{
 		s.digest[:], k.release[:], s.rebuilder, s.operator, string(in.Rebuild.Outcome), nullable(s.set),
 		string(in.Rebuild.Isolation), string(s.disposition), w.now, s.vote,
 		in.Envelope.Payload, in.Envelope.Signatures[0].KeyID, in.Envelope.Signatures[0].Sig,
-	})
+	}})
 	if !s.set.IsZero() && !answer.listed {
 		w.lists[s.set] = list{in.Artifacts, in.States}
 	}
@@ -200,9 +203,10 @@ func (w *ingestWrites) write(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	}
 	// Those of one release together, so that they are found in one place.
-	slices.SortStableFunc(w.statements, func(a, b []any) int { return bytes.Compare(a[releaseColumn].([]byte), b[releaseColumn].([]byte)) })
+	slices.SortStableFunc(w.statements, func(a, b statementRow) int { return bytes.Compare(a.release[:], b.release[:]) })
+	rows := pgx.CopyFromSlice(len(w.statements), func(i int) ([]any, error) { return w.statements[i].values, nil })
 	// Copied, which takes half of what the database needs for a statement that inserts.
-	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"statements"}, statementColumns, pgx.CopyFromRows(w.statements)); err != nil {
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"statements"}, statementColumns, rows); err != nil {
 		return err
 	}
 	b := &pgx.Batch{}
