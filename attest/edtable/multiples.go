@@ -22,31 +22,13 @@ func multiplesOf(p *edwards25519.Point) *multiples {
 			row[i].Add(&row[i-1], one)
 		}
 		one.Add(&row[keytable.Half-1], &row[keytable.Half-1])
-		inverses := invertZ(&row)
+		var x, y, z [keytable.Half]*field.Element
 		for i := range row {
-			x, y, _, _ := row[i].ExtendedCoordinates()
-			x.Multiply(x, &inverses[i])
-			y.Multiply(y, &inverses[i])
-			m[place][i].set(x, y, twiceD)
+			x[i], y[i], z[i], _ = row[i].ExtendedCoordinates()
+		}
+		for i, inverse := range invert(z[:]) {
+			m[place][i].set(x[i].Multiply(x[i], &inverse), y[i].Multiply(y[i], &inverse), twiceD)
 		}
 	}
 	return m
-}
-
-// invertZ inverts the Z of all points of a row for the price of one inversion:
-// the inverse of a product, times all its factors but one, is the inverse of that one.
-func invertZ(row *[keytable.Half]edwards25519.Point) (inverses [keytable.Half]field.Element) {
-	product := new(field.Element).One()
-	for i := range row {
-		_, _, z, _ := row[i].ExtendedCoordinates()
-		inverses[i].Set(product) // of those before it
-		product.Multiply(product, z)
-	}
-	rest := product.Invert(product)
-	for i := keytable.Half - 1; i >= 0; i-- {
-		_, _, z, _ := row[i].ExtendedCoordinates()
-		inverses[i].Multiply(&inverses[i], rest)
-		rest.Multiply(rest, z)
-	}
-	return inverses
 }

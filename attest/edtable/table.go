@@ -11,7 +11,7 @@ import (
 )
 
 // Table verifies signatures by one public key, with multiples of the key that
-// take as long to compute as some twenty signatures to verify without them. It
+// take as long to compute as some thirty-five signatures to verify without them. It
 // never changes, and may be used concurrently.
 type Table struct {
 	public ed25519.PublicKey
@@ -35,25 +35,31 @@ var ofBase = sync.OnceValue(func() *multiples { return multiplesOf(edwards25519.
 
 // Verify reports whether signature is the key's over message (RFC 8032 §5.1.7).
 func (t *Table) Verify(message, signature []byte) bool {
+	var alone Batch
+	alone.Add(t, message, signature)
+	return alone.Good()[0]
+}
+
+// sum returns [S]B - [k]A, or false if no R would make the signature good: it has
+// another length, S is not reduced, or what the tables add up to is no point.
+func (t *Table) sum(message, signature []byte) (*sum, bool) {
 	if len(signature) != ed25519.SignatureSize {
-		return false
+		return nil, false
 	}
-	r := signature[:32]
 	s, err := new(edwards25519.Scalar).SetCanonicalBytes(signature[32:])
 	if err != nil {
-		return false
+		return nil, false
 	}
 	hash := sha512.New()
-	hash.Write(r)
+	hash.Write(signature[:32])
 	hash.Write(t.public)
 	hash.Write(message)
 	k, err := new(edwards25519.Scalar).SetUniformBytes(hash.Sum(make([]byte, 0, sha512.Size)))
 	if err != nil {
-		return false
+		return nil, false
 	}
 	sum := newSum()
 	sum.addMultiple(s, ofBase())
 	sum.addMultiple(k, t.minusA)
-	point, err := sum.point()
-	return err == nil && bytes.Equal(point.Bytes(), r)
+	return sum, sum.isPoint()
 }
