@@ -7,15 +7,16 @@ import "encoding/binary"
 //
 // The wider the digits, the fewer points are to be added, but each bit more
 // doubles a table nearly. Measured with Ed25519 keys, eight in turn, on a machine with
-// 512 KiB of second-level cache, where crypto/ed25519 takes 64 µs:
+// 512 KiB of second-level cache, where crypto/ed25519 takes 63 µs:
 //
-//	width   additions   table      build    verify
-//	5       102          96 KiB    0.6 ms   25 µs
-//	6        86         161 KiB    0.8 ms   24 µs
-//	7        74         278 KiB    1.2 ms   21 µs
-//	8        64         480 KiB    2.3 ms   22 µs
+//	width   additions   table      build    verify   of eight together
+//	5       102          97 KiB    0.7 ms   26 µs    22 µs
+//	6        86         161 KiB    0.9 ms   23 µs    19 µs
+//	7        74         278 KiB    1.2 ms   21 µs    17 µs
+//	8        64         495 KiB    2.1 ms   19 µs    15 µs
+//	9        58         870 KiB    4.7 ms   18 µs    14 µs
 const (
-	Width  = 7
+	Width  = 8
 	Half   = 1 << (Width - 1)
 	Places = 8*numberSize/Width + 1 // one bit more than numbers have, for the sign
 

@@ -10,7 +10,7 @@
 //
 // A verification multiplies two points by numbers of 256 bits. Without a table
 // that doubles a point 256 times, anew for each signature. With one, what the
-// doubling leads to is looked up, and a product is the sum of 37 points; see
+// doubling leads to is looked up, and a product is the sum of 33 points; see
 // [Digits]. Packages edtable and p256table have the tables of Ed25519 and of
 // ECDSA P-256 keys; this one decides which keys get one, and when.
 //

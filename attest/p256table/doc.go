@@ -18,7 +18,7 @@
 // is not the one at infinity and has an x-coordinate that equals r modulo n. That
 // is FIPS 186-5 §6.4.2. crypto/ecdsa finds the second product anew for every
 // signature, by doubling a point 256 times. But Q seldom changes: a [Table] holds
-// its multiples, so that the product is the sum of 37 points that need only be
+// its multiples, so that the product is the sum of 33 points that need only be
 // looked up. For the first one, nistec has such a table itself.
 //
 // # Why the answers are the same

@@ -11,7 +11,7 @@ import (
 
 // multiples holds, for one point P, each value that a digit can have at each
 // place: [place][n-1] is [n · 2^(Width·place)]P. Negative ones are subtracted.
-// That has 222 KiB.
+// That has 396 KiB.
 type multiples [keytable.Places][keytable.Half]nistec.P256Point
 
 func multiplesOf(p *nistec.P256Point) *multiples {

@@ -17,7 +17,7 @@ import (
 const scalarSize = 32
 
 // Table verifies signatures by one public key, with multiples of the key that
-// take as long to compute as some fifteen signatures to verify without them. It
+// take as long to compute as some twenty-five signatures to verify without them. It
 // never changes, and may be used concurrently.
 type Table struct {
 	ofQ *multiples
