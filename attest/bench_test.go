@@ -1,6 +1,8 @@
 package attest_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"testing"
 
@@ -26,6 +28,58 @@ func BenchmarkOpenRebuild(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := attest.OpenRebuild(e, keys); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkOpenRebuilds opens the statements of seven rebuilders about a release,
+// as a signer does.
+func BenchmarkOpenRebuilds(b *testing.B) {
+	const rebuilders = 7
+	var tables keytable.Tables
+	keys := map[string]attest.VerifierKey{}
+	var envelopes []*attest.Envelope
+	for i := range rebuilders {
+		r := rebuild()
+		r.Rebuilder = fmt.Sprint("rebuilder-", i)
+		key := edKey(b, r.Rebuilder, byte(i))
+		keys[r.Rebuilder] = key.WithTables(&tables)
+		e, err := r.Seal(key)
+		if err != nil {
+			b.Fatal(err)
+		}
+		envelopes = append(envelopes, e)
+	}
+	known := func(name string) (attest.VerifierKey, error) {
+		if key, ok := keys[name]; ok {
+			return key, nil
+		}
+		return attest.VerifierKey{}, fmt.Errorf("nobody knows %s", name)
+	}
+	for range 100 { // until the keys have their tables
+		attest.OpenRebuilds(envelopes, known)
+	}
+	for name, all := range map[string]func() error{
+		"together": func() error {
+			_, errs := attest.OpenRebuilds(envelopes, known)
+			return errors.Join(errs...)
+		},
+		"one by one": func() error {
+			for _, e := range envelopes {
+				if _, err := attest.OpenRebuild(e, known); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := all(); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/reprosign/reprosign/attest/canonical"
+	"github.com/reprosign/reprosign/attest/edtable"
 )
 
 // Payload types of envelopes.
@@ -116,9 +117,10 @@ func (e *Envelope) Digest() Digest { return SHA256(e.Payload) }
 
 // PAE returns the bytes that are signed: the DSSE pre-authentication encoding.
 func (e *Envelope) PAE() []byte {
-	b := make([]byte, 0, len("DSSEv1   ")+20+len(e.PayloadType)+len(e.Payload))
-	return append(e.appendHead(b), e.Payload...)
+	return e.appendPAE(make([]byte, 0, len("DSSEv1   ")+20+len(e.PayloadType)+len(e.Payload)))
 }
+
+func (e *Envelope) appendPAE(b []byte) []byte { return append(e.appendHead(b), e.Payload...) }
 
 // PAEDigest returns the SHA-256 of [Envelope.PAE].
 func (e *Envelope) PAEDigest() Digest {
@@ -145,6 +147,27 @@ func (e *Envelope) Verify(key VerifierKey) error {
 		return fmt.Errorf("%w, has %d", ErrSignatureCount, len(e.Signatures))
 	}
 	return key.Verify(e.PAE(), e.Signatures[0].Sig)
+}
+
+// verifyTogether reports which envelopes [Envelope.Verify] would find good under
+// the keys at their places, for less. It judges those of keys that have tables; of
+// the others, and of those that it does not find good, only [Envelope.Verify] can tell.
+func verifyTogether(envelopes []*Envelope, keys []VerifierKey) []bool {
+	var batch edtable.Batch
+	var at []int
+	var pae []byte
+	for i, e := range envelopes {
+		if table := keys[i].table(); table != nil && len(e.Signatures) == 1 {
+			pae = e.appendPAE(pae[:0])
+			batch.Add(table, pae, e.Signatures[0].Sig)
+			at = append(at, i)
+		}
+	}
+	good := make([]bool, len(envelopes))
+	for n, ok := range batch.Good() {
+		good[at[n]] = ok
+	}
+	return good
 }
 
 // SignedBy reports which of keys signed the envelope, each at most once, in

@@ -219,6 +219,15 @@ func (k VerifierKey) verify(message, signature []byte) bool {
 	return plain != nil && plain.Verify(message, signature)
 }
 
+// table returns the table of an Ed25519 key that has one, else nil.
+func (k VerifierKey) table() *edtable.Table {
+	if k.often == nil {
+		return nil
+	}
+	table, _ := k.often.Table().(*edtable.Table)
+	return table
+}
+
 // plain returns k for the standard library to verify, and nil if it signs no messages.
 func (k VerifierKey) plain() keytable.Plain {
 	switch k.alg {

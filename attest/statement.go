@@ -59,31 +59,65 @@ func parse[S any, P interface {
 }
 
 // open parses a statement, finds its author's key and verifies the envelope
-// with it. It is the one way from bytes to a statement that may be believed.
+// with it. It is the one way from bytes to a statement that may be believed;
+// [openAll] is the same way, taken with others.
 func open[S any](what string, e *Envelope, parse func([]byte) (S, error), author func(S) string, keys Keys) (S, error) {
 	var none S
+	claimed, by, err := read(what, e, parse, author, keys)
+	if err != nil {
+		return none, err
+	}
+	if err := e.Verify(by); err != nil {
+		return none, fmt.Errorf("opening %s: %w", what, err)
+	}
+	return claimed, nil
+}
+
+// openAll opens each envelope as [open] does. At its place there is the statement
+// or, beside none, the reason.
+func openAll[S any](what string, envelopes []*Envelope, parse func([]byte) (S, error), author func(S) string, keys Keys) ([]S, []error) {
+	claimed, by := make([]S, len(envelopes)), make([]VerifierKey, len(envelopes))
+	statements, errs := make([]S, len(envelopes)), make([]error, len(envelopes))
+	for i, e := range envelopes {
+		claimed[i], by[i], errs[i] = read(what, e, parse, author, keys)
+	}
+	good := verifyTogether(envelopes, by)
+	for i, e := range envelopes {
+		if errs[i] == nil && !good[i] {
+			if err := e.Verify(by[i]); err != nil {
+				errs[i] = fmt.Errorf("opening %s: %w", what, err)
+			}
+		}
+		if errs[i] == nil {
+			statements[i] = claimed[i]
+		}
+	}
+	return statements, errs
+}
+
+// read returns what an envelope claims, which nobody may believe yet, and the
+// key that must have signed it.
+func read[S any](what string, e *Envelope, parse func([]byte) (S, error), author func(S) string, keys Keys) (S, VerifierKey, error) {
+	var none S
 	if e == nil || e.PayloadType != StatementType {
-		return none, fmt.Errorf("opening %s: %w", what, malformed("no envelope of a statement"))
+		return none, VerifierKey{}, fmt.Errorf("opening %s: %w", what, malformed("no envelope of a statement"))
 	}
 	if err := e.Check(); err != nil {
-		return none, fmt.Errorf("opening %s: %w", what, err)
+		return none, VerifierKey{}, fmt.Errorf("opening %s: %w", what, err)
 	}
 	s, err := parse(e.Payload)
 	if err != nil {
-		return none, err
+		return none, VerifierKey{}, err
 	}
 	name := author(s)
 	key, err := keys(name)
 	if err != nil {
-		return none, fmt.Errorf("opening %s: %w", what, err)
+		return none, VerifierKey{}, fmt.Errorf("opening %s: %w", what, err)
 	}
 	if key.Name() != name {
-		return none, fmt.Errorf("opening %s: author is %q, key is of %q", what, name, key.Name())
+		return none, VerifierKey{}, fmt.Errorf("opening %s: author is %q, key is of %q", what, name, key.Name())
 	}
-	if err := e.Verify(key); err != nil {
-		return none, fmt.Errorf("opening %s: %w", what, err)
-	}
-	return s, nil
+	return s, key, nil
 }
 
 // seal encodes and signs a statement; the author it names must be the key's name.

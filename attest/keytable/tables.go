@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// MaxTables bounds the tables of one [Tables]: together they have 17 MiB.
+	// MaxTables bounds the tables of one [Tables]: together they have 31 MiB.
 	// Further keys are verified as well, without a table.
 	MaxTables = 64
 
 	// tableAfter is how many signatures of a key must have been good before it gets
-	// a table. The table has paid for itself as soon as some thirty more follow. A
+	// a table. The table has paid for itself as soon as some fifty more follow. A
 	// single release never brings that many, and a flood of bad ones none at all.
 	tableAfter = 100
 )
@@ -89,6 +89,16 @@ func (k *Key) Verify(message, signature []byte) bool {
 		k.build()
 	}
 	return true
+}
+
+// Table returns the key's table, or nil if it has none, for those who can verify
+// many signatures by tables of its kind together. What the table does not accept must be
+// asked of [Key.Verify].
+func (k *Key) Table() Verifier {
+	if table := k.table.Load(); table != nil {
+		return *table
+	}
+	return nil
 }
 
 // build is called once for a key.
