@@ -120,11 +120,15 @@ func checkAll(version *policy.Version, messages []bus.Message) []checked {
 	slices.SortStableFunc(order, func(i, j int) int { return strings.Compare(messages[i].Rebuilder, messages[j].Rebuilder) })
 	group := errgroup.Group{}
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	const stride = 16 // amortizes the goroutine over some messages
+	const stride = 16 // amortizes the goroutine, and what is done together, over some messages
 	for some := range slices.Chunk(order, stride) {
 		group.Go(func() error {
-			for _, i := range some {
-				results[i] = check(version, messages[i])
+			together := make([]bus.Message, len(some))
+			for n, i := range some {
+				together[n] = messages[i]
+			}
+			for n, out := range check(version, together) {
+				results[some[n]] = out
 			}
 			return nil
 		})
@@ -133,9 +137,26 @@ func checkAll(version *policy.Version, messages []bus.Message) []checked {
 	return results
 }
 
-// check verifies one message against the newest policy: releases of an older
-// one are not decided any more.
-func check(version *policy.Version, m bus.Message) checked {
+// check verifies messages, each by itself, against the newest policy: releases
+// of an older one are not decided any more.
+func check(version *policy.Version, messages []bus.Message) []checked {
+	results := make([]checked, len(messages))
+	envelopes := make([]*attest.Envelope, len(messages)) // none where there is a refusal already
+	for i, m := range messages {
+		results[i] = decode(version, m)
+		envelopes[i] = results[i].incoming.Envelope
+	}
+	rebuilds, errs := attest.OpenRebuilds(envelopes, version.RebuilderKey)
+	for i := range results {
+		if out := &results[i]; out.refusal == nil {
+			out.refusal = out.take(rebuilds[i], errs[i])
+		}
+	}
+	return results
+}
+
+// decode reads a message, which must be on the subject of a rebuilder.
+func decode(version *policy.Version, m bus.Message) checked {
 	out := checked{rebuilder: m.Rebuilder, subject: m.Subject, size: len(m.Data)}
 	vote, err := bus.DecodeVote(m.Data)
 	if err != nil {
@@ -149,42 +170,42 @@ func check(version *policy.Version, m bus.Message) checked {
 		out.refusal = refuse(attest.RejectedUnknown, "%w", err)
 		return out
 	}
-	r, err := attest.OpenRebuild(vote.Envelope, version.RebuilderKey)
-	if err != nil {
-		out.refusal = refuse(codeOf(err), "%w", err)
-		return out
-	}
-	if r.Rebuilder != m.Rebuilder {
-		out.refusal = refuse(attest.RejectedNotAllowed, "statement of %q came on the subject of %q", r.Rebuilder, m.Rebuilder)
-		return out
-	}
-	if err := checkList(r, vote); err != nil {
-		out.refusal = err
-		return out
-	}
 	out.incoming = Incoming{
-		Statement: out.statement, Envelope: vote.Envelope, Rebuild: r, Operator: rules.Operator,
+		Statement: out.statement, Envelope: vote.Envelope, Operator: rules.Operator,
 		Artifacts: vote.Artifacts, States: vote.States,
 	}
 	return out
 }
 
+// take takes the statement that was opened, or returns why not.
+func (c *checked) take(r attest.Rebuild, err error) error {
+	if err != nil {
+		return refuse(codeOf(err), "%w", err)
+	}
+	if r.Rebuilder != c.rebuilder {
+		return refuse(attest.RejectedNotAllowed, "statement of %q came on the subject of %q", r.Rebuilder, c.rebuilder)
+	}
+	c.incoming.Rebuild = r
+	return checkList(c.incoming)
+}
+
 // checkList checks what travels beside a statement.
-func checkList(r attest.Rebuild, vote bus.Vote) error {
+func checkList(in Incoming) error {
+	r := in.Rebuild
 	if r.Outcome != attest.Built {
-		if len(vote.Artifacts) > 0 || len(vote.States) > 0 {
+		if len(in.Artifacts) > 0 || len(in.States) > 0 {
 			return refuse(attest.RejectedInconsistent, "outcome %s came with an artifact list", r.Outcome)
 		}
 		return nil
 	}
-	set, err := vote.Artifacts.SetDigest()
+	set, err := in.Artifacts.SetDigest()
 	if err != nil {
 		return refuse(attest.RejectedMalformed, "%w", err)
 	}
 	if set != r.Set {
 		return refuse(attest.RejectedInconsistent, "the artifact list is not the one that the statement names")
 	}
-	if err := attest.CheckStates(vote.Artifacts, vote.States); err != nil {
+	if err := attest.CheckStates(in.Artifacts, in.States); err != nil {
 		return refuse(attest.RejectedInconsistent, "%w", err)
 	}
 	return nil

@@ -236,6 +236,23 @@ func TestSignerDecidesWhatTheOperatorsAgreeOn(t *testing.T) {
 	}
 }
 
+func TestAVoteSentManyTimesIsOne(t *testing.T) {
+	b := newBench(t, evidencetest.Options{})
+	c := b.decideCase()
+	c.Votes = append(slices.Repeat(c.Votes[:1], 40), c.Votes[1:]...)
+	result := b.decide(t, c)
+	if result.Error != nil {
+		t.Fatal(result.Error)
+	}
+	got, err := attest.OpenDecision(result.Decision, b.Version.SignerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(b.release.Decided(), got); diff != "" {
+		t.Errorf("decision differs from the one that follows from the votes (-want +got):\n%s", diff)
+	}
+}
+
 func TestSignerRefusesToDecide(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(t *testing.T, b *bench, c *bus.DecideCase)
@@ -253,6 +270,9 @@ func TestSignerRefusesToDecide(t *testing.T) {
 		"one vote sent three times": {func(_ *testing.T, _ *bench, c *bus.DecideCase) {
 			c.Votes = []*attest.Envelope{c.Votes[0], c.Votes[0], c.Votes[0]}
 		}, bus.KindNotReady, "1 of 3 operators"},
+		"a bad vote behind a hundred": {func(_ *testing.T, _ *bench, c *bus.DecideCase) {
+			c.Votes = append(slices.Repeat(c.Votes, 34), nil)
+		}, bus.KindInvalid, "no envelope of a statement"},
 		"a vote from another attempt": {func(t *testing.T, b *bench, c *bus.DecideCase) {
 			c.Votes[1] = b.Release(t, 2).Votes[1]
 		}, bus.KindDenied, "is for release"},
