@@ -143,9 +143,6 @@ func (w *configWriter) server(o ServerOptions) {
 	}
 	w.line("listen: %s", w.quoted(listen))
 	w.line("max_payload: %d", maxPayload)
-	// Most subjects are there once, those of answers and acknowledgements: to
-	// remember where they lead costs more than to find it.
-	w.line("disable_sublist_cache: true")
 	w.open("jetstream")
 	if o.StoreDir != "" {
 		w.line("store_dir: %s", w.quoted(o.StoreDir))
