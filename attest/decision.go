@@ -154,7 +154,7 @@ func (d *Decision) walk(w *canonical.Walk) {
 	canonical.Word(w, `,"ground":`, &d.Ground)
 	canonical.Number(w, `,"operators":`, &d.Operators)
 	w.Text(`,"policySerial":`)
-	w.Text(strconv.FormatUint(d.PolicySerial, 10))
+	w.Spelling(strconv.AppendUint(nil, d.PolicySerial, 10))
 	w.Hex(`,"release":`, d.Release[:])
 	w.Hex(`,"request":`, d.Request[:])
 	canonical.Number(w, `,"threshold":`, &d.Threshold)

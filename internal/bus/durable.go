@@ -8,7 +8,7 @@ import (
 )
 
 // EncodedVote is a vote as it travels and as agents keep it. [EncodeVote] alone
-// makes one, so that a vote is checked and encoded once, however often it is sent.
+// makes one.
 type EncodedVote struct {
 	statement attest.Digest
 	data      []byte
@@ -43,6 +43,9 @@ func DecodeVote(data []byte) (Vote, error) {
 	var v Vote
 	if err := decode(data, MaxVote, &v); err != nil {
 		return Vote{}, err
+	}
+	if v.Envelope == nil {
+		return Vote{}, Errorf(KindInvalid, "vote holds no envelope")
 	}
 	return v, nil
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/reprosign/reprosign/attest/canonical"
 )
 
 // Raw is the connection itself: tests try what the typed calls would not.
@@ -55,7 +57,12 @@ func Encode(m any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func Decode(data []byte, m any) error { return decode(data, MaxMessage, m) }
+func Decode[M any](data []byte, m *M) error { return decode(data, MaxMessage, m) }
+
+// Walk reads a message that is canonical JSON, and no other.
+func Walk[M any](data []byte, m *M) error {
+	return canonical.Read(data, MaxMessage, any(m).(walked).walk)
+}
 
 var scratch buffers
 

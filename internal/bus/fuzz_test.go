@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -73,15 +74,21 @@ const (
 		`"sha512":"01010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101","size":9007199254740991}`
 )
 
-// fuzzMessage shows that a message is not read by reflection, but exactly as
-// strictly, as long as it is whole: nothing is missing and no number is too large.
+// fuzzMessage shows that a message in canonical form is walked as it would be read by
+// reflection, as long as it is whole: nothing is missing and no number is too large.
+// In any other spelling it is read by reflection.
 func fuzzMessage[M any](f *testing.F, whole func(M) bool, seeds ...string) {
 	for _, s := range seeds {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got, want M
-		walked, strict := bus.Decode(data, &got), attest.UnmarshalStrict(data, bus.MaxMessage, &want)
+		var either, plain M
+		read, reflected := bus.Decode(data, &either), json.Unmarshal(data, &plain, json.RejectUnknownMembers(true))
+		if diff := cmp.Diff(plain, either, cmpopts.EquateEmpty()); (read == nil) != (reflected == nil) || read == nil && diff != "" {
+			t.Fatalf("%q: %v, by reflection %v (-by reflection +read):\n%s", data, read, reflected, diff)
+		}
+		walked, strict := bus.Walk(data, &got), attest.UnmarshalStrict(data, bus.MaxMessage, &want)
 		if (walked == nil) != (strict == nil && whole(want)) {
 			t.Fatalf("%q: %v, read strictly %v", data, walked, strict)
 		}

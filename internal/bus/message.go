@@ -2,9 +2,8 @@ package bus
 
 import "github.com/reprosign/reprosign/attest"
 
-// Every message is JSON with exactly the members below, that of a [walked] one
-// canonical JSON. Messages are not signed: what matters in them are envelopes, and
-// those are.
+// Every message is JSON with exactly the members below. Messages are not
+// signed: what matters in them are envelopes, and those are.
 
 // MaxMessage bounds every message on the bus, in bytes; MaxVote bounds a vote
 // with its artifact list and states.

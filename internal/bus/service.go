@@ -133,7 +133,11 @@ func (s *service) answer(e endpoint, subject, reply string, data []byte) {
 	answer := s.conn.buffers.get()
 	defer s.conn.buffers.put(answer)
 	if err := encodeInto(answer, value); err != nil {
-		problem = Errorf(KindInternal, "answer is too large for the bus; fetch it over HTTP")
+		problem = Errorf(KindInternal, "internal error, logged at the other side")
+		if answer.Len() > MaxMessage {
+			problem = Errorf(KindInternal, "answer is too large for the bus; fetch it over HTTP")
+		}
+		s.conn.log.ErrorContext(ctx, "answer not encoded", slog.String("endpoint", e.name), slog.Any("error", err))
 		answer.Reset()
 		_ = encodeInto(answer, problemReply{problem}) // cannot be too large
 	}

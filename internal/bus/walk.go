@@ -13,6 +13,8 @@ type walked interface {
 	walk(w *canonical.Walk)
 }
 
+var _ = []walked{(*Vote)(nil), (*DecideRequest)(nil), (*DecideReply)(nil), (*LogReply)(nil)}
+
 func (v *Vote) walk(w *canonical.Walk) {
 	w.Text(`{`)
 	if w.Has(`"artifacts":`, `[]`, len(v.Artifacts) > 0) {

@@ -24,8 +24,8 @@ func encode(v any, limit int) ([]byte, error) {
 	return data, checkSize(data, limit)
 }
 
-// encodeInto writes a message, which v points to, of at most MaxMessage bytes into
-// a buffer.
+// encodeInto writes a message of at most MaxMessage bytes into a buffer. One that is
+// [walked] has to be pointed to.
 func encodeInto(b *bytes.Buffer, v any) error {
 	var err error
 	if m, ok := v.(walked); ok {
@@ -64,22 +64,22 @@ func checkSize(data []byte, limit int) error {
 	return nil
 }
 
-// decode reads a message of at most limit bytes into v, which points to the zero
-// value. Unknown and repeated members, wrong case, invalid UTF-8 and trailing data
-// are errors; of what is walked, everything but canonical JSON is.
-func decode(data []byte, limit int, v any) error {
+// decode reads a message of at most limit bytes into v. Unknown and repeated members,
+// wrong case, invalid UTF-8 and trailing data are errors. A [walked] message that is
+// canonical JSON, as all parties here write it, is walked; in any other spelling, such as
+// that of an older agent, it says the same and is read as the other messages are.
+func decode[M any](data []byte, limit int, v *M) error {
 	if err := checkSize(data, limit); err != nil {
 		return err
 	}
-	if m, ok := v.(walked); ok {
-		if err := canonical.Read(data, limit, m.walk); err != nil {
-			return failed(err, KindInvalid, "reading a message")
-		}
+	if m, ok := any(v).(walked); ok && canonical.Read(data, limit, m.walk) == nil {
 		return nil
 	}
-	if err := json.Unmarshal(data, v, noUnknown); err != nil {
+	var read M // without what a walk has left in v
+	if err := json.Unmarshal(data, &read, noUnknown); err != nil {
 		return failed(err, KindInvalid, "message is malformed")
 	}
+	*v = read
 	return nil
 }
 
