@@ -14,3 +14,13 @@ func Unmigrate(ctx context.Context, dsn string, version int64) error {
 		return err
 	})
 }
+
+// Remembered counts the releases whose terms a writer remembers, and the electorates
+// that it holds for them.
+func (w *Writer) Remembered() (releases, electorates int) {
+	distinct := map[*electorate]bool{}
+	for _, t := range w.terms.of {
+		distinct[t.electorate] = true
+	}
+	return len(w.terms.of), len(distinct)
+}

@@ -79,7 +79,7 @@ func (w *Writer) lockBallots(ctx context.Context, tx pgx.Tx, ids []attest.Digest
 	opened, unread := w.terms.recall(ids)
 	if len(unread) > 0 {
 		b.Queue(`SELECT `+termsColumns+` FROM openings WHERE id = ANY($1)`, column(unread)).Query(func(rows pgx.Rows) error {
-			return scanTerms(rows, opened)
+			return w.terms.scan(rows, opened)
 		})
 	}
 	// In no order, which the database would take more time for than for reading.

@@ -324,3 +324,33 @@ func TestEachReleaseOfABatchHasItsOwnElectorate(t *testing.T) {
 		t.Errorf("%d statements have another's operator", n)
 	}
 }
+
+func TestReleasesReadInDifferentBatchesShareTheirElectorate(t *testing.T) {
+	w := newWorld(t)
+	for i, invited := range [][]string{{"alpha", "beta"}, {"alpha", "beta"}, {"beta", "gamma"}} {
+		r := w.open("hello", fmt.Sprint(i), rules{invited: operators(invited...), threshold: 2})
+		w.ingest(w.report(r.ID, "beta", attest.InfraError))
+	}
+	if releases, electorates := w.writer.Remembered(); releases != 3 || electorates != 2 {
+		t.Errorf("%d releases are remembered with %d electorates, want 3 with 2", releases, electorates)
+	}
+}
+
+func TestOpeningIsReadForTheFirstVoteOnly(t *testing.T) {
+	w := newWorld(t)
+	r := w.open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2})
+	w.ingest(w.report(r.ID, "beta", attest.InfraError))
+	// What no opening ever does: it changes, so that it is seen who reads it.
+	owner := w.connect("")
+	_, err := owner.Exec(t.Context(), `SET session_replication_role = replica`)
+	must(t, err)
+	_, err = owner.Exec(t.Context(), `UPDATE openings SET rebuilders = '{beta,gamma}'`)
+	must(t, err)
+	if d := w.ingest(w.report(r.ID, "alpha", attest.InfraError)); d[0] != coordinator.Counted {
+		t.Errorf("second vote: %s, so the opening was read again", d[0])
+	}
+	w.writer = openWriter(t, w.dsn)
+	if d := w.ingest(w.report(r.ID, "alpha", attest.TimedOut)); d[0] != coordinator.NotInvited {
+		t.Errorf("vote of who is not in the opening that another writer reads: %s", d[0])
+	}
+}
