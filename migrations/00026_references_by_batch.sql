@@ -3,8 +3,38 @@
 -- them stays as it was written, which no foreign key says.
 
 -- +goose Up
+-- All that is locked below, at once. A running coordinator takes these in more than one
+-- order, so that no order is safe from deadlock: who waits for long lets go of all that
+-- it holds, sooner than a deadlock is looked for (deadlock_timeout), and begins again.
 -- +goose StatementBegin
-CREATE FUNCTION leaves_are_there() RETURNS trigger LANGUAGE plpgsql SET search_path = reprosign, pg_temp AS $$
+DO $$
+DECLARE
+    before text := current_setting('lock_timeout');
+BEGIN
+    PERFORM set_config('lock_timeout', '100ms', true);
+    LOOP
+        BEGIN
+            LOCK TABLE openings, names, log_leaves, log_pending, log_bodies, decisions, signing_jobs IN ACCESS EXCLUSIVE MODE;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN -- all are free again
+        END;
+    END LOOP;
+    PERFORM set_config('lock_timeout', before, true);
+END
+$$;
+-- +goose StatementEnd
+
+-- What a row refers to is checked once, so it must not change.
+-- +goose StatementBegin
+CREATE FUNCTION refuse_other_reference() RETURNS trigger LANGUAGE plpgsql SET search_path = reprosign, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of table % keep what they refer to, % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION rows_have_leaves() RETURNS trigger LANGUAGE plpgsql SET search_path = reprosign, pg_temp AS $$
 DECLARE
     rows integer := (SELECT count(*) FROM added);
 BEGIN
@@ -15,12 +45,12 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
-CREATE TRIGGER leaves_are_there AFTER INSERT ON log_bodies REFERENCING NEW TABLE AS added
-    FOR EACH STATEMENT EXECUTE FUNCTION leaves_are_there();
+CREATE TRIGGER have_leaves AFTER INSERT ON log_bodies REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION rows_have_leaves();
 ALTER TABLE log_bodies DROP CONSTRAINT log_bodies_leaf_fkey;
-CREATE TRIGGER leaves_are_there AFTER INSERT ON log_pending REFERENCING NEW TABLE AS added
-    FOR EACH STATEMENT EXECUTE FUNCTION leaves_are_there();
-CREATE TRIGGER stays BEFORE UPDATE ON log_pending FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER have_leaves AFTER INSERT ON log_pending REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION rows_have_leaves();
+CREATE TRIGGER leaf_stays BEFORE UPDATE OF leaf ON log_pending FOR EACH STATEMENT EXECUTE FUNCTION refuse_other_reference();
 ALTER TABLE log_pending DROP CONSTRAINT log_pending_leaf_fkey;
 
 -- +goose StatementBegin
@@ -66,7 +96,7 @@ $$;
 -- +goose StatementEnd
 CREATE TRIGGER have_decisions AFTER INSERT ON signing_jobs REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION jobs_have_decisions();
-CREATE TRIGGER release_stays BEFORE UPDATE OF release ON signing_jobs FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER release_stays BEFORE UPDATE OF release ON signing_jobs FOR EACH STATEMENT EXECUTE FUNCTION refuse_other_reference();
 ALTER TABLE signing_jobs DROP CONSTRAINT signing_jobs_release_fkey;
 
 -- Each lookup by its key: of a new database the planner has no statistics, and would
@@ -92,7 +122,9 @@ SELECT j.release, j.certificate, j.claimable_at
 
 -- Envelopes of decisions are a little longer than what PostgreSQL keeps in the row
 -- unasked; two more rows in two more relations for each cost more than a longer row.
-ALTER TABLE log_bodies SET (toast_tuple_target = 8160);
+-- What is longer than half a page would have a page for itself, most of it empty: the
+-- decisions of suites with a dozen rebuilders, which go out of the row as before.
+ALTER TABLE log_bodies SET (toast_tuple_target = 4080);
 
 -- +goose Down
 CREATE OR REPLACE VIEW ready_jobs AS
@@ -129,8 +161,9 @@ DROP TRIGGER have_releases ON names;
 DROP FUNCTION names_have_releases;
 
 ALTER TABLE log_pending ADD FOREIGN KEY (leaf) REFERENCES log_leaves;
-DROP TRIGGER stays ON log_pending;
-DROP TRIGGER leaves_are_there ON log_pending;
+DROP TRIGGER leaf_stays ON log_pending;
+DROP TRIGGER have_leaves ON log_pending;
 ALTER TABLE log_bodies ADD FOREIGN KEY (leaf) REFERENCES log_leaves;
-DROP TRIGGER leaves_are_there ON log_bodies;
-DROP FUNCTION leaves_are_there;
+DROP TRIGGER have_leaves ON log_bodies;
+DROP FUNCTION rows_have_leaves;
+DROP FUNCTION refuse_other_reference;

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/reprosign/reprosign/attest"
@@ -31,8 +33,13 @@ func refusedWith(t *testing.T, c interface {
 ) {
 	t.Helper()
 	_, err := c.Exec(t.Context(), sql, args...)
+	wantRefused(t, err, code, sql)
+}
+
+func wantRefused(t *testing.T, err error, code, what string) {
+	t.Helper()
 	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != code {
-		t.Errorf("%s\ngave %v, want SQLSTATE %s", sql, err, code)
+		t.Errorf("%s\ngave %v, want SQLSTATE %s", what, err, code)
 	}
 }
 
@@ -205,6 +212,10 @@ func TestDecidedFileNameKeepsItsContentAndSource(t *testing.T) {
 	must(t, err)
 	refusedWith(t, owner, foreignKeyViolation, `UPDATE names SET release = sha256('unopened') WHERE name = 'reserved'`)
 	refusedWith(t, owner, foreignKeyViolation, `
+		INSERT INTO names (suite, name, sha256, source, release)
+		SELECT suite, name, sha256, source, sha256('unopened') FROM names WHERE name = 'reserved'
+		ON CONFLICT (suite, name) DO UPDATE SET release = excluded.release`)
+	refusedWith(t, owner, foreignKeyViolation, `
 		INSERT INTO artifacts SELECT release, 1, suite, source, 'reserved', kind, size, sha256, sha512 FROM artifacts`)
 
 	for _, test := range []struct{ source, content, why string }{
@@ -256,6 +267,9 @@ func TestLogAndJobsReferOnlyToWhatIsThere(t *testing.T) {
 	owner := w.connect("")
 	const nowhere = "(SELECT max(id) + 1 FROM log_leaves)"
 	refusedWith(t, owner, foreignKeyViolation, `INSERT INTO log_bodies (leaf, digest, envelope) SELECT `+nowhere+`, digest, envelope FROM log_bodies`)
+	_, err := owner.CopyFrom(t.Context(), pgx.Identifier{"log_bodies"}, []string{"leaf", "digest", "envelope"},
+		pgx.CopyFromRows([][]any{{int64(math.MaxInt64), r.ID[:], []byte("{}")}}))
+	wantRefused(t, err, foreignKeyViolation, "COPY log_bodies")
 	refusedWith(t, owner, foreignKeyViolation, `INSERT INTO log_pending (leaf, leaf_hash) VALUES (`+nowhere+`, sha256(''))`)
 	refusedWith(t, owner, restrictViolation, `UPDATE log_pending SET leaf = `+nowhere)
 	refusedWith(t, owner, foreignKeyViolation, `INSERT INTO signing_jobs (release, certificate) VALUES ($1::bytea, $2)`, undecided.ID[:], fingerprint)
@@ -298,13 +312,20 @@ func TestWithdrawnReleaseTakesNoDecisionAndNoSignature(t *testing.T) {
 			if err != nil || len(refused) != 1 {
 				t.Errorf("decision after the withdrawal: refused %v, %v", refused, err)
 			}
-			refusedWith(t, owner, restrictViolation, `
+			const decide = `
 				INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
-				SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf, '{}' FROM log_bodies LIMIT 1`, r.ID[:], b.set[:])
-			for _, certificates := range []string{"{none}", "{NULL}", "{" + fingerprint + ",NULL}", `{"` + fingerprint + " " + second + `"}`} {
-				refusedWith(t, owner, checkViolation, `
-					INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
-					SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf, $3::text::text[] FROM log_bodies LIMIT 1`, r.ID[:], b.set[:], certificates)
+				SELECT $1::bytea, $1::bytea, $2::bytea, digest, leaf, $3::text::text[] FROM log_bodies LIMIT 1`
+			refusedWith(t, owner, restrictViolation, decide, r.ID[:], b.set[:], "{}")
+			for _, certificates := range []string{
+				"{none}", "{NULL}", "{" + fingerprint + ",NULL}", `{"` + fingerprint + " " + second + `"}`,
+				// Whose first is at another place than [1].
+				"{{none}}", "{{NULL}}", "{{" + fingerprint + ",NULL}}", "{{" + fingerprint + "},{none}}",
+				"[0:0]={none}", "[2:2]={NULL}", "[0:1]={none," + fingerprint + "}",
+			} {
+				refusedWith(t, owner, checkViolation, decide, r.ID[:], b.set[:], certificates)
+			}
+			for _, certificates := range []string{"{" + fingerprint + "}", "{{" + fingerprint + "," + second + "}}", "[0:0]={" + fingerprint + "}"} {
+				refusedWith(t, owner, restrictViolation, decide, r.ID[:], b.set[:], certificates) // for the withdrawal alone
 			}
 			refusedWith(t, owner, foreignKeyViolation, `
 				INSERT INTO decisions (release, digest, set_digest, body, leaf, certificates)
@@ -328,6 +349,34 @@ func TestMigrationsGoUpDownAndUpAgain(t *testing.T) {
 	}
 	must(t, store.Migrate(t.Context(), dsn))
 	worldOn(t, dsn).open("hello", "1.0", rules{invited: operators("alpha", "beta"), threshold: 2})
+}
+
+// Whichever of two tables a transaction takes first, in this order or the other.
+func TestMigrationOfReferencesWaitsForARunningCoordinatorWithoutDeadlock(t *testing.T) {
+	const references = 26
+	w := newWorld(t)
+	onlooker := w.connect("")
+	for _, order := range [][2]string{{"log_bodies", "signing_jobs"}, {"signing_jobs", "log_bodies"}, {"decisions", "openings"}} {
+		must(t, store.Unmigrate(t.Context(), w.dsn, references-1))
+		tx, err := w.connect("").Begin(t.Context())
+		must(t, err)
+		write := func(table string) {
+			t.Helper()
+			_, err := tx.Exec(t.Context(), `LOCK TABLE `+table+` IN ROW EXCLUSIVE MODE`)
+			must(t, err)
+		}
+		write(order[0])
+		migrated := make(chan error, 1)
+		go func() { migrated <- store.Migrate(t.Context(), w.dsn) }()
+		for waits := false; !waits; {
+			must(t, onlooker.QueryRow(t.Context(), `
+				SELECT EXISTS (SELECT FROM pg_stat_activity
+				                WHERE datname = current_database() AND application_name = 'reprosign-migrate' AND wait_event_type = 'Lock')`).Scan(&waits))
+		}
+		write(order[1])
+		must(t, tx.Commit(t.Context()))
+		must(t, <-migrated)
+	}
 }
 
 func TestMigrationsOverADecidedReleaseKeepWhatItHolds(t *testing.T) {
