@@ -26,7 +26,7 @@ func (w *Writer) ClaimAnchors(ctx context.Context, limit int, lease time.Duratio
 		rows, err := tx.Query(ctx, `
 			UPDATE anchors a SET claimable_at = clock_timestamp() + $2, attempts = a.attempts + 1
 			  FROM (SELECT release FROM anchors
-			         WHERE bundle IS NULL AND claimable_at <= now()
+			         WHERE bundle IS NULL AND claimable_at <= `+asOf+`
 			         ORDER BY claimable_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) u
 			  JOIN decisions d ON d.release = u.release
 			  JOIN log_bodies b ON b.digest = d.body AND b.leaf = d.leaf

@@ -20,7 +20,7 @@ func (w *Writer) ClaimUndecided(ctx context.Context, limit int, lease time.Durat
 		out = nil
 		rows, err := tx.Query(ctx, `
 			UPDATE releases SET claimable_at = clock_timestamp() + $2, fence = fence + 1
-			 WHERE id IN (SELECT id FROM releases WHERE claimable_at <= now()
+			 WHERE id IN (SELECT id FROM releases WHERE claimable_at <= `+asOf+`
 			               ORDER BY claimable_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
 			RETURNING id`, limit, lease)
 		ids, err := collect(rows, err, scanDigest)

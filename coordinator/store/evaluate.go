@@ -22,10 +22,8 @@ const reservationPause = 30 * time.Second
 func (w *Writer) Evaluate(ctx context.Context, limit int, lease time.Duration, judge func(coordinator.Case, attest.Time) coordinator.Transition) (n int, closed []coordinator.Undecided, err error) {
 	err = w.mark(ctx, "evaluating releases", func(tx pgx.Tx) error {
 		closed = nil
-		// Due when the transaction began. Up to a time that passes meanwhile, no index
-		// ends: every open release would be read, to find that it is not due.
 		rows, err := tx.Query(ctx, `
-			SELECT id FROM releases WHERE due_at <= now()
+			SELECT id FROM releases WHERE due_at <= `+asOf+`
 			 ORDER BY due_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED`, limit)
 		ids, err := collect(rows, err, scanDigest)
 		n = len(ids)

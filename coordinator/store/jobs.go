@@ -43,7 +43,7 @@ func (w *Writer) ClaimJobs(ctx context.Context, limit int, lease time.Duration) 
 		jobs = nil
 		rows, err := tx.Query(ctx, `
 			SELECT k.release, k.certificate FROM signing_jobs k
-			 WHERE k.state = 'open' AND k.claimable_at <= now() AND `+jobIsReady+`
+			 WHERE k.state = 'open' AND k.claimable_at <= `+asOf+` AND `+jobIsReady+`
 			 ORDER BY k.claimable_at LIMIT $1 FOR NO KEY UPDATE OF k SKIP LOCKED`, limit)
 		keys, err := collect(rows, err, scanJobKey)
 		if err != nil || len(keys) == 0 {

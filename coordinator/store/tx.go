@@ -13,6 +13,12 @@ import (
 // txTries bounds how often a transaction that lost against another is repeated at once.
 const txTries = 4
 
+// asOf is the time by which queues are searched for what has fallen due: when the
+// transaction began. clock_timestamp() passes while a statement runs, so that no index
+// scan ends at it: all that waits would be read, to find that it is not due. What
+// fell due since the transaction began is found by the next round.
+const asOf = `now()`
+
 // tx runs do in one transaction, repeating it when it lost against another one.
 // do must not keep anything of an earlier try.
 func (w *Writer) tx(ctx context.Context, what string, do func(pgx.Tx) error) error {

@@ -31,7 +31,7 @@ func (w *Writer) ClaimUnsigned(ctx context.Context, after time.Duration, limit i
 	err := w.mark(ctx, "leasing decisions without evidence", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			UPDATE evidence_wanted w SET claimable_at = clock_timestamp() + $2
-			  FROM (SELECT release FROM evidence_wanted WHERE claimable_at <= now()
+			  FROM (SELECT release FROM evidence_wanted WHERE claimable_at <= `+asOf+`
 			         ORDER BY claimable_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) u
 			  JOIN decisions d ON d.release = u.release
 			  JOIN log_bodies b ON b.digest = d.body AND b.leaf = d.leaf
