@@ -135,6 +135,8 @@ func (l *turning) list(state string) {
 }
 
 func (l *turning) happen(t *testing.T, ts *testscript.TestScript, what string) error {
+	l.coordinator.mu.Lock() // which it holds when it takes a policy
+	defer l.coordinator.mu.Unlock()
 	switch what {
 	case "agreed", "logged", "signed":
 		l.list(what)
